@@ -1,0 +1,66 @@
+// Memory for tree nodes and page descriptors: a jemalloc arena of its own, bound to a NUMA node.
+//
+// Thread safety: all members. Progress: blocking, on a lock of the arena that is held for a few instructions, or for a
+// system call when the arena grows. See node_arena.cpp for the binding.
+//
+// Invariants:
+//   1. What `allocate` returns is zeroed, and lies in extents that were bound to the node before anyone touched them.
+//   2. Nothing is purged while the arena lives: giving pages back interrupts other processors inside a run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "impl/core/error.hpp"
+
+namespace page_map_lab {
+
+class Topology;
+
+/// An arena whose memory is its own, so that what a page map costs can be told from its statistics.
+///
+/// Under AddressSanitizer and ThreadSanitizer the supply is malloc, which they see into; the accounting stays.
+class NodeArena {
+public:
+    /// Where the arena's memory should come from.
+    struct Options {
+        static constexpr int any_node = -1;
+        int numa_node = any_node;                                            ///< OS index; any_node: no binding
+        std::size_t budget_bytes = std::numeric_limits<std::size_t>::max();  ///< past this, allocate returns nullptr
+        bool huge_pages = false;                                             ///< back the extents with MADV_HUGEPAGE
+        const Topology* topology = nullptr;  ///< to bind with; nullptr: this system's, discovered when first needed
+    };
+
+    /// Throws std::runtime_error, with the way out, where the arena or its binding cannot be had.
+    explicit NodeArena(Options options);
+    NodeArena() : NodeArena(Options{}) {}
+    ~NodeArena();
+    NodeArena(const NodeArena&) = delete;
+    NodeArena& operator=(const NodeArena&) = delete;
+
+    /// Zeroed memory of `bytes`, aligned to `alignment` (a power of two), or nullptr where the budget or the node's
+    /// memory is used up.
+    void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
+    /// Gives back what `allocate` returned for the same `bytes` and `alignment`. The destructor takes back what is left.
+    void release(void* memory, std::size_t bytes, std::size_t alignment) noexcept;
+
+    /// Bytes in live allocations, rounded to jemalloc's size classes: what its statistics for this arena say. Where the
+    /// supply is malloc: the bytes asked for, rounded up to their alignment.
+    std::size_t allocated_bytes() const;
+    /// Bytes of the arena's extents that are mapped in active pages.
+    std::size_t active_bytes() const;
+
+    /// Whether the supply is malloc, because a sanitizer is to see each allocation. Nothing is bound then.
+    static bool supply_is_malloc() noexcept;
+
+private:
+    struct State;
+    State* state_;
+};
+
+/// The allocator's settings in force, as MALLOC_CONF spells them; empty where the supply is malloc.
+std::string allocator_settings();
+
+}  // namespace page_map_lab
