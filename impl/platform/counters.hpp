@@ -1,0 +1,141 @@
+// Counters of the calling thread, of one processor, and of the phases of an operation, through perf_event.
+//
+// Hardware events are encoded by libpfm4 and counted twice, in user and in kernel mode. Software events and the kernel's
+// tracepoints of TLB flushes, function-call interrupts and page faults come with every set, so that a machine without a
+// PMU still answers. Opening never fails as a whole: each counter carries its own state and reason.
+//
+// Thread safety: an object belongs to the thread that opened it: open, start, stop and sample are that thread's.
+// read() may be called by any thread after stop(), ordered by the caller (joining the thread will do).
+// Invariants:
+//   1. A counter that the kernel opened without being able to see its events is reported denied, never 0.
+//   2. Counters of one group start, stop and are read together: their ratios are of the same span of time.
+// Cost: start and stop are two system calls a group; sample() is one, about 1 us for six counters. Read at the borders
+// of phases, not per operation.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "impl/platform/counters_reading.hpp"
+
+namespace page_map_lab {
+
+class CounterSystem;
+
+/// The operating system as the counters see it.
+CounterSystem& real_counter_system() noexcept;
+
+/// The calling thread's counters: the software and tracepoint counters, and the hardware events of a set.
+///
+///     auto counters = ThreadCounters::open(CounterSetName::tlb);
+///     counters.start();  ...work...  counters.stop();
+///     for (const CounterReading& reading : counters.read()) ...
+class ThreadCounters {
+public:
+    /// Opens what can be opened. Never fails; see usable().
+    static ThreadCounters open(CounterSetName set, CounterSystem& system = real_counter_system());
+    ThreadCounters(ThreadCounters&&) noexcept;
+    ThreadCounters& operator=(ThreadCounters&&) noexcept;
+    ~ThreadCounters();
+
+    /// Begins a new span; what was counted before is forgotten.
+    void start() noexcept;
+    /// Ends the span that start() began.
+    void stop() noexcept;
+    /// What the last finished span counted, one reading per counter and mode, in a fixed order.
+    std::vector<CounterReading> read() const;
+
+    /// Whether every counter that the set promises on this machine can be counted. `none` promises nothing.
+    bool usable() const noexcept;
+    /// The first reason why not, with the way out; empty where usable.
+    std::string why_unusable() const;
+
+private:
+    struct Body;
+    explicit ThreadCounters(std::unique_ptr<Body> body) noexcept;
+    std::unique_ptr<Body> body_;
+};
+
+/// What one processor saw, whoever ran there: TLB flushes by reason and function-call interrupts. Scope cpu.
+///
+/// Needs perf_event_paranoid 0 or less, or CAP_PERFMON; otherwise every reading is denied. Any thread may use it, one
+/// at a time.
+class CpuCounters {
+public:
+    /// `cpu` is the number that the operating system gives the processor.
+    static CpuCounters open(unsigned cpu, CounterSystem& system = real_counter_system());
+    CpuCounters(CpuCounters&&) noexcept;
+    CpuCounters& operator=(CpuCounters&&) noexcept;
+    ~CpuCounters();
+
+    void start() noexcept;
+    void stop() noexcept;
+    std::vector<CounterReading> read() const;
+
+private:
+    struct Body;
+    explicit CpuCounters(std::unique_ptr<Body> body) noexcept;
+    std::unique_ptr<Body> body_;
+};
+
+/// What a PhaseCounters had counted at one moment. Meaningful only as a difference to another of the same object.
+struct PhaseSample {
+    static constexpr std::size_t capacity = 16;
+    std::array<std::uint64_t, capacity> values{};
+    std::uint64_t enabled_ns = 0;
+    std::uint64_t running_ns = 0;
+};
+
+/// A few counters of the calling thread for the borders between phases: they run from open() to destruction, and
+/// sample() is one system call (about 1 us).
+///
+///     auto counters = PhaseCounters::open();
+///     const PhaseSample before = counters.sample();  ...mark...  const PhaseSample after = counters.sample();
+///     total.add(before, after) or counters.readings(before, after)
+class PhaseCounters {
+public:
+    /// task_clock_ns, minor_faults, tlb_flush_* and call_function_interrupts.
+    static PhaseCounters open(CounterSystem& system = real_counter_system());
+    PhaseCounters(PhaseCounters&&) noexcept;
+    PhaseCounters& operator=(PhaseCounters&&) noexcept;
+    ~PhaseCounters();
+
+    /// The counters now. All zero where nothing could be opened.
+    PhaseSample sample() const noexcept;
+    /// What was counted between two samples of this object, with names and states.
+    std::vector<CounterReading> readings(const PhaseSample& before, const PhaseSample& after) const;
+
+private:
+    struct Body;
+    explicit PhaseCounters(std::unique_ptr<Body> body) noexcept;
+    std::unique_ptr<Body> body_;
+};
+
+/// Adds what was counted between two samples to `total`: a phase that comes many times, summed without allocating.
+/// Give `readings` an empty PhaseSample and the total.
+void accumulate(PhaseSample& total, const PhaseSample& before, const PhaseSample& after) noexcept;
+
+/// What a set would count here, without counting: for a diagnosis.
+struct CounterDescription {
+    std::string set;          ///< "tlb", or "always" for those that come with every set
+    CounterReading counter;   ///< name, event, scope, mode, state and why; never a value
+    std::string meaning;      ///< one sentence for users
+};
+
+struct CounterSetDescription {
+    CounterSetName set = CounterSetName::none;
+    std::string hardware;     ///< the PMU whose table is used: "skx (libpfm4)", "unknown Intel: generic events"
+    bool usable = false;
+    std::string why_unusable{};
+    std::vector<CounterDescription> counters{};
+};
+
+/// Opens every counter of the set for the calling thread, notes its state and closes it again.
+CounterSetDescription describe(CounterSetName set, CounterSystem& system = real_counter_system());
+
+}  // namespace page_map_lab
