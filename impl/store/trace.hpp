@@ -67,7 +67,7 @@ public:
     static constexpr std::uint64_t max_files = 65536;
     static constexpr std::uint64_t max_name_bytes = 4096;
     static constexpr std::uint64_t max_length_bytes = std::uint64_t{1} << 31;
-    static constexpr std::uint64_t max_offset_bytes = std::uint64_t{1} << 62;
+    static constexpr std::uint64_t max_offset_bytes = std::uint64_t{1} << 56;
 
     /// Reads a trace of this project, or fio's iolog of version 2 or 3; which it is shows in its first bytes.
     /// Errors, each one line that names the trace and, where it is malformed, the byte (and line): usage (not there,
