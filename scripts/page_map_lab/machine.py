@@ -1,0 +1,119 @@
+"""The facts of a machine that the gate judges, read below a root that tests replace with a made-up one."""
+
+import ctypes
+import os
+import shutil
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
+
+
+@dataclass(frozen=True)
+class CpuTicks:
+    """Ticks of all processors since boot, from the first line of /proc/stat."""
+
+    total: int
+    steal: int
+
+
+class Machine:
+    """One machine, live when the root is `/`."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this is the machine we run on, so that probing it by system calls means something."""
+        return self._root == Path("/")
+
+    def read(self, path: str) -> str | None:
+        """The text of a file below the root, without the white space around it; None when it cannot be read."""
+        try:
+            return (self._root / path.lstrip("/")).read_text(errors="replace").strip()
+        except OSError:
+            return None
+
+    def number(self, path: str) -> int | None:
+        """The number in a file below the root."""
+        text = self.read(path)
+        return int(text) if text is not None and text.lstrip("-").isdigit() else None
+
+    def glob(self, pattern: str) -> list[Path]:
+        """The paths below the root that match."""
+        return sorted(self._root.glob(pattern.lstrip("/")))
+
+    def exists(self, path: str) -> bool:
+        """Whether the path is there."""
+        try:
+            return (self._root / path.lstrip("/")).exists()
+        except OSError:
+            return False
+
+    def meminfo_kib(self, field: str) -> int | None:
+        """One field of /proc/meminfo, in KiB."""
+        for line in (self.read("/proc/meminfo") or "").splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1])
+        return None
+
+    def is_virtual(self) -> bool:
+        """Whether a hypervisor is below this system."""
+        return " hypervisor" in (self.read("/proc/cpuinfo") or "") or self.exists("/sys/hypervisor/type")
+
+    def numa_nodes(self) -> int:
+        """The number of memory nodes, at least one."""
+        return max(1, len(self.glob("/sys/devices/system/node/node[0-9]*")))
+
+    def has_pmu(self) -> bool:
+        """Whether the kernel offers hardware counters."""
+        devices = "/sys/bus/event_source/devices"
+        return any(self.exists(f"{devices}/{name}") for name in ("cpu", "cpu_core")) or bool(
+            self.glob(f"{devices}/armv8*")
+        )
+
+    def cpu_ticks(self) -> CpuTicks | None:
+        """The ticks so far."""
+        words = (self.read("/proc/stat") or "").split("\n")[0].split()
+        if len(words) < 9 or words[0] != "cpu":
+            return None
+        ticks = [int(word) for word in words[1:9]]
+        return CpuTicks(sum(ticks), ticks[7])
+
+    def others_running(self, samples: int = 7, pause_s: float = 0.01) -> int | None:
+        """How many threads other than ours run or want to: the median of a few looks."""
+        seen = []
+        for _ in range(samples if self.is_live else 1):
+            words = (self.read("/proc/loadavg") or "").split()
+            if len(words) < 4 or "/" not in words[3]:
+                return None
+            seen.append(int(words[3].split("/")[0]) - (1 if self.is_live else 0))
+            if self.is_live:
+                time.sleep(pause_s)
+        return max(0, sorted(seen)[len(seen) // 2])
+
+    def free_bytes(self, folder: Path) -> int | None:
+        """Free space where the folder is, or will be."""
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            return None
+
+    def counter_error(self, kind: int, event: int, with_kernel: bool) -> str | None:
+        """Why an event of perf's kind cannot be opened for this thread; None when it can."""
+        number = _PERF_EVENT_OPEN.get(os.uname().machine)
+        if number is None:
+            return "unknown architecture"
+        exclude_kernel = 0 if with_kernel else 1 << 5
+        attribute = struct.pack("IIQQQQQ", kind, 128, event, 0, 0, 0, 1 | exclude_kernel).ljust(128, b"\0")
+        system = ctypes.CDLL(None, use_errno=True)
+        descriptor = system.syscall(number, ctypes.create_string_buffer(attribute, 128), 0, -1, -1, 8)
+        if descriptor < 0:
+            return os.strerror(ctypes.get_errno())
+        os.close(descriptor)
+        return None

@@ -1,0 +1,222 @@
+"""The plan of a run: which launches, of what, in which order. It is written before the first launch, so nothing is lost.
+
+A launch is one fresh process that measures several variants of one workload interleaved. The quick and full matrices are:
+block 0, every variant of every workload once (coverage); then, block after block, one launch a workload of the base and each
+step away from it along one axis (these cells get intervals). Within a block the order is random, from the kept seed.
+"""
+
+import math
+import random
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from page_map_lab.binaries import Workload, nearest
+from page_map_lab.cli_errors import UsageError
+
+PLAN_VERSION = 1
+COVERAGE, INTERVAL = "coverage", "interval"
+MOST_LAUNCHES_QUICK = 250
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, after checking; everything that decides the plan."""
+
+    mode: str = "quick"
+    workloads: list[str] = field(default_factory=list)
+    variants: list[str] = field(default_factory=list)
+    parameters: dict[str, list[str]] = field(default_factory=dict)  # sweep values that replace the size's own
+    placement_plan: str | None = None
+    memory: str | None = None
+    counters: str | None = None
+    require_counters: bool = False
+    trace: str | None = None
+    launches: int = 5
+    repetitions: int | None = None
+    min_time_ms: float | None = None
+    timeout_s: float | None = None
+    seed: int = 0
+
+    @property
+    def size(self) -> str:
+        """The size that the binaries are asked for."""
+        return "real" if self.mode == "full" else "smoke"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a launch measures each cell, and how many cells one launch may hold."""
+
+    repetitions: int
+    min_time_ms: float
+    most_cells: int
+
+
+# Sized so that the quick matrix ends within ten minutes on two cores; full is for people who can wait.
+EFFORTS = {
+    ("quick", COVERAGE): Effort(1, 2, 1000),
+    ("quick", INTERVAL): Effort(3, 2, 1000),
+    ("full", COVERAGE): Effort(3, 100, 400),
+    ("full", INTERVAL): Effort(5, 100, 400),
+}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One process of the plan."""
+
+    index: int
+    block: int
+    kind: str
+    workload: str
+    variants: list[str]
+    cells: int
+    seed: int
+    timeout_s: float
+    arguments: list[str]  # all but --launch and --record
+
+    @property
+    def name(self) -> str:
+        """The stem of the record's file name."""
+        return f"{self.index:04d}-{self.workload}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs to be done, or to go on."""
+
+    run: str
+    host: str
+    created: str
+    request: Request
+    binaries: dict[str, str]  # workload to the hash of its binary
+    launches: list[Launch]
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as it is kept in plan.json."""
+        return {"plan_version": PLAN_VERSION, **asdict(self)}
+
+    @staticmethod
+    def from_json(value: Any, path: Path) -> "Plan":
+        """The plan that was kept."""
+        try:
+            if value["plan_version"] != PLAN_VERSION:
+                raise UsageError(f"{path}: a plan of version {value['plan_version']}: start a new run")
+            return Plan(
+                run=value["run"],
+                host=value["host"],
+                created=value["created"],
+                request=Request(**value["request"]),
+                binaries=value["binaries"],
+                launches=[Launch(**launch) for launch in value["launches"]],
+            )
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"{path}: not a plan of this lab ({error!r}): start a new run") from error
+
+
+def chosen_variants(workload: Workload, patterns: list[str]) -> list[str]:
+    """The names that the patterns mean for one workload, each once, in the workload's own order."""
+    wanted = {name for pattern in patterns for name in workload.select(pattern)}
+    return [name for name in [*workload.variants, *workload.floors] if name in wanted]
+
+
+def check_matches(request: Request, workloads: list[Workload]) -> None:
+    """Refuses a variant or a parameter that no chosen workload knows."""
+    for pattern in request.variants:
+        if not any(workload.select(pattern) for workload in workloads):
+            known = [name for workload in workloads for name in [*workload.variants, *workload.floors]]
+            raise UsageError(f'unknown variant "{pattern}"{nearest(pattern, known)}: `lab list` shows what exists')
+    for parameter in request.parameters:
+        if not any(parameter in workload.parameters for workload in workloads):
+            known = sorted({name for workload in workloads for name in workload.parameters})
+            raise UsageError(f'no chosen workload has the parameter "{parameter}": there is {", ".join(known)}')
+    if request.trace and not any(workload.replays_traces for workload in workloads):
+        raise UsageError("no chosen workload replays a trace: leave --trace out, or name such a workload")
+
+
+def cells_per_variant(workload: Workload, request: Request) -> int:
+    """How many points of the sweep one variant is measured at."""
+    return math.prod(
+        max(1, len(request.parameters.get(name) or workload.sizes(name, request.size))) for name in workload.parameters
+    )
+
+
+def split(variants: list[str], each: int, most: int, base: str | None) -> list[list[str]]:
+    """The variants in groups of at most `most` cells; the base goes into every group, so that ratios stay in-process."""
+    room = max(2, most // max(1, each))
+    if len(variants) <= room:
+        return [variants]
+    rest = [name for name in variants if name != base]
+    shared = [base] if base in variants else []
+    room -= len(shared)
+    parts = math.ceil(len(rest) / room)
+    return [shared + rest[part::parts] for part in range(parts)]
+
+
+def launch_arguments(workload: Workload, request: Request, variants: list[str], effort: Effort, seed: int) -> list[str]:
+    """The command line of one launch, without the program, --launch and --record."""
+    arguments = ["--size", request.size]
+    for name in variants:
+        arguments += ["--variant", name]
+    for name, values in request.parameters.items():
+        if name in workload.parameters:
+            text = ",".join(values)
+            arguments += [f"--{name}", text] if name in ("pages", "threads", "pattern") else ["--set", f"{name}={text}"]
+    for option, value in (
+        ("--plan", request.placement_plan),
+        ("--memory", request.memory),
+        ("--counters", request.counters),
+    ):
+        arguments += [option, value] if value else []
+    if request.require_counters:
+        arguments.append("--require-counters")
+    if request.trace and workload.replays_traces:
+        arguments += ["--trace", request.trace]
+    repetitions = request.repetitions or effort.repetitions
+    minimum = effort.min_time_ms if request.min_time_ms is None else request.min_time_ms
+    return [*arguments, "--repetitions", str(repetitions), "--min-time-ms", f"{minimum:g}", "--seed", str(seed)]
+
+
+def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
+    """The launches of a request, in the order in which they will run."""
+    check_matches(request, workloads)
+    blocks: list[list[tuple[str, Workload, list[str]]]] = [[] for _ in range(request.launches + 1)]
+    for workload in workloads:
+        each = cells_per_variant(workload, request)
+        base = workload.base()
+        if request.variants:
+            chosen, covered = chosen_variants(workload, request.variants), []
+        else:
+            covered = [*workload.variants, *workload.floors]
+            chosen = [name for name in covered if name in {base, *workload.steps(), *workload.floors}]
+        for kind, names in ((COVERAGE, covered), (INTERVAL, chosen)):
+            if names:
+                groups = split(names, each, EFFORTS[request.mode, kind].most_cells, base)
+                for block in [0] if kind == COVERAGE else range(1, request.launches + 1):
+                    blocks[block] += [(kind, workload, group) for group in groups]
+    chance = random.Random(request.seed)
+    launches: list[Launch] = []
+    for number, block in enumerate(blocks):
+        chance.shuffle(block)
+        for kind, workload, variants in block:
+            effort = EFFORTS[request.mode, kind]
+            seed = chance.randrange(1, 1 << 31)
+            launches.append(
+                Launch(
+                    index=len(launches),
+                    block=number,
+                    kind=kind,
+                    workload=workload.name,
+                    variants=variants,
+                    cells=len(variants) * cells_per_variant(workload, request),
+                    seed=seed,
+                    timeout_s=request.timeout_s or (120 if request.mode == "quick" else 3600),
+                    arguments=launch_arguments(workload, request, variants, effort, seed),
+                )
+            )
+    if not launches:
+        raise UsageError("nothing matched, so there is nothing to measure: `lab list` shows what exists")
+    if request.mode == "quick" and not request.variants and len(launches) > MOST_LAUNCHES_QUICK:
+        raise UsageError(f"{len(launches)} launches are too many for quick: lower --launches, or choose a --workload")
+    return launches
