@@ -1,0 +1,105 @@
+// The shape that the 64-way trees share: leaves of 64 slots, interior nodes of 64 links, and a root word that carries the
+// height beside the address of the top node.
+//
+// Height and top node are one word, so that a lock-free reader never walks a node with another tree's height. Height 1 is
+// a lone leaf; 0 is the empty tree. The walk is written out per height: the branch on the height is predicted, shifts are
+// constants, and the only loads that wait for each other are the links.
+//
+// Thread safety: find_slot in a section of the read path or under the map's lock. Progress: wait-free.
+// Cost: one dependent load a level, and one for the root word.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "impl/core/page_index.hpp"
+#include "impl/page_map/slot.hpp"
+
+namespace page_map_lab {
+
+inline constexpr unsigned tree_fanout_bits = 6;
+inline constexpr unsigned tree_fanout = 1U << tree_fanout_bits;
+inline constexpr unsigned tree_max_height = 11;  ///< the top level's shift is then 60: every index has a place
+inline constexpr std::size_t tree_node_bytes = 512;
+
+/// The shift that brings the part of an index that a node of `height` looks at to the lowest bits.
+constexpr unsigned tree_shift(unsigned height) noexcept { return tree_fanout_bits * (height - 1); }
+
+/// Where `index` lies in a node of `height`.
+constexpr unsigned tree_position(PageIndex index, unsigned height) noexcept {
+    return static_cast<unsigned>(index >> tree_shift(height)) & (tree_fanout - 1);
+}
+
+/// Whether a tree of `height` has a place for `index`. Never shifts by the width of the index or more.
+constexpr bool tree_covers(unsigned height, PageIndex index) noexcept {
+    return height >= tree_max_height || (height > 0 && index >> tree_shift(height) < tree_fanout);
+}
+
+/// The root word: the top node's address, whose low bits its alignment leaves free, and the height in those.
+class TreeRoot {
+public:
+    static constexpr std::uintptr_t height_mask = 15;
+
+    constexpr TreeRoot() noexcept = default;
+    constexpr explicit TreeRoot(std::uintptr_t bits) noexcept : bits_(bits) {}
+    TreeRoot(void* top, unsigned height) noexcept : bits_(reinterpret_cast<std::uintptr_t>(top) + height) {}
+
+    constexpr std::uintptr_t bits() const noexcept { return bits_; }
+    constexpr unsigned height() const noexcept { return static_cast<unsigned>(bits_ & height_mask); }
+    void* top() const noexcept { return reinterpret_cast<void*>(bits_ & ~height_mask); }
+    /// The top node of a tree whose height is known: a constant folds into the addressing of its links.
+    template <unsigned height>
+    void* top_at() const noexcept {
+        return reinterpret_cast<void*>(bits_ - height);
+    }
+
+private:
+    std::uintptr_t bits_ = 0;
+};
+
+template <class ReadPath>
+struct TreeShape {
+    using Machine = typename ReadPath::Machine;
+    using RootLink = typename ReadPath::template Link<std::uintptr_t>;
+
+    struct alignas(cache_line_size) Leaf {
+        Slot<Machine> slots[tree_fanout]{};
+    };
+    struct alignas(cache_line_size) Interior {
+        typename ReadPath::template Link<void*> links[tree_fanout]{};
+    };
+    static_assert(sizeof(Leaf) == tree_node_bytes && sizeof(Interior) == tree_node_bytes);
+
+    static Leaf& leaf(void* node) noexcept { return *static_cast<Leaf*>(node); }
+    static Interior& interior(void* node) noexcept { return *static_cast<Interior*>(node); }
+
+    static Slot<Machine>* find_slot(const RootLink& link, PageIndex index) noexcept {
+        const TreeRoot root{link.walk()};
+        return find_at<1>(root, index);
+    }
+
+private:
+    template <unsigned height>
+    static Slot<Machine>* find_at(TreeRoot root, PageIndex index) noexcept {
+        if (root.height() == height) {
+            return tree_covers(height, index) ? descend<height>(root.template top_at<height>(), index) : nullptr;
+        }
+        if constexpr (height < tree_max_height) {
+            return find_at<height + 1>(root, index);
+        } else {
+            return nullptr;
+        }
+    }
+
+    template <unsigned height>
+    [[gnu::always_inline]] static Slot<Machine>* descend(void* node, PageIndex index) noexcept {
+        if constexpr (height == 1) {
+            return &leaf(node).slots[tree_position(index, 1)];
+        } else {
+            void* const child = interior(node).links[tree_position(index, height)].walk();
+            return child == nullptr ? nullptr : descend<height - 1>(child, index);
+        }
+    }
+};
+
+}  // namespace page_map_lab
