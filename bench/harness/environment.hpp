@@ -1,0 +1,61 @@
+// What a cell is given to work with: the machine, the sizes of a run, and fixtures that cells share.
+//
+// Thread safety: none; cells are set up and measured one after the other.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "impl/core/error.hpp"
+#include "impl/platform/memory_placement.hpp"
+#include "impl/platform/topology.hpp"
+
+namespace page_map_lab::bench {
+
+class Environment {
+public:
+    Environment(const Topology& machine, MemoryPolicy policy) : topology(machine), memory(std::move(policy)) {}
+
+    const Topology& topology;
+    MemoryPolicy memory;                          ///< where memory should come from (--memory)
+    std::uint64_t seed = 1;                       ///< everything random derives from it
+    std::chrono::nanoseconds minimum_time{};      ///< how long a time-bound repetition runs (--min-time-ms)
+    std::filesystem::path data_directory;         ///< where files may be made (--data-dir)
+    std::filesystem::path trace;                  ///< the trace to replay (--trace), or empty
+    bool real_size = false;
+
+    /// The fixture of that name, made by `make` at first use and shared for as long as a cell holds it: cells of one
+    /// variant that differ only in threads or pattern populate one map. `make` returns Result<shared_ptr<Fixture>>.
+    template <class Fixture, class Make>
+    Result<std::shared_ptr<Fixture>> fixture(const std::string& name, Make&& make) {
+        if (auto kept = fixtures_[name].lock()) {
+            return std::static_pointer_cast<Fixture>(kept);
+        }
+        Result<std::shared_ptr<Fixture>> made = make();
+        if (made) {
+            fixtures_[name] = *made;
+        }
+        return made;
+    }
+
+    /// Applies --memory to [memory, memory + bytes) and remembers the range for the record's read-back. To be called
+    /// before the range is touched, and `forget` before it is unmapped.
+    Status place(void* range, std::size_t bytes);
+    void forget(const void* range);
+
+    /// Where the resident pages of all placed ranges are now, by NUMA node.
+    Result<std::map<unsigned, std::uint64_t>> observed_pages_by_node() const;
+
+private:
+    std::map<std::string, std::weak_ptr<void>> fixtures_;
+    std::map<const void*, std::size_t> placed_;
+};
+
+}  // namespace page_map_lab::bench

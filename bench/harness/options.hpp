@@ -1,0 +1,53 @@
+// What the command line asked of a bench binary.
+//
+// Thread safety: plain values.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "bench/harness/workload.hpp"
+#include "impl/core/error.hpp"
+#include "impl/platform/counters_reading.hpp"
+#include "impl/platform/memory_placement.hpp"
+#include "impl/platform/pinning.hpp"
+
+namespace page_map_lab::bench {
+
+struct Options {
+    std::vector<std::string> command;  ///< argv as it was given
+    bool describe = false;
+    std::vector<std::string> variants;  ///< names or shell globs; empty: all
+    bool floors = false;                ///< with no --variant: the floors, too
+    std::optional<std::string> beside;
+    bool real_size = false;
+    std::map<std::string, std::string> lists;  ///< parameter name to the list the user gave
+    PinningPlan plan;
+    MemoryPolicy memory;
+    CounterSetName counters = CounterSetName::none;
+    bool require_counters = false;
+    unsigned repetitions = 5;
+    std::uint64_t minimum_time_ms = 20;
+    std::uint64_t seed = 1;
+    std::string trace;
+    std::string data_directory;
+    std::string record;                         ///< where the record goes; empty: nowhere
+    nlohmann::json launch;                      ///< what the launcher says of this launch; null when run by hand
+    std::vector<std::string> google_benchmark;  ///< flags for the library, argv[0] first
+};
+
+/// What became of the command line: options to run with, or an exit code after help was printed.
+struct ParsedOptions {
+    Options options;
+    std::optional<int> exit_now;
+};
+
+/// Parses argv. Errors: usage, naming the argument and the way out.
+Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescription& workload);
+
+}  // namespace page_map_lab::bench

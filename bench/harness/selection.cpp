@@ -1,0 +1,150 @@
+#include "bench/harness/selection.hpp"
+
+#include <algorithm>
+
+#include <fnmatch.h>
+
+namespace page_map_lab::bench {
+namespace {
+
+bool matches(const std::string& pattern, const std::string& name) {
+    return name == pattern || fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+}
+
+nlohmann::ordered_json to_json(const std::vector<ParameterValue>& values) {
+    auto list = nlohmann::ordered_json::array();
+    for (const auto& value : values) {
+        std::visit([&](const auto& plain) { list.push_back(plain); }, value);
+    }
+    return list;
+}
+
+nlohmann::ordered_json to_json(const ParameterAxis& axis) {
+    if (axis.smoke == axis.real && axis.choices.size() <= axis.smoke.size()) {
+        return to_json(axis.smoke);
+    }
+    nlohmann::ordered_json described = {{"smoke", to_json(axis.smoke)}};
+    if (axis.real_text.empty()) {
+        described["real"] = to_json(axis.real);
+    } else {
+        described["real"] = axis.real_text;
+    }
+    if (axis.takes_words()) {
+        described["choices"] = axis.choices;
+    }
+    return described;
+}
+
+}  // namespace
+
+std::string cell_name(const WorkloadDescription& workload, const Subject& subject, const Parameters& parameters) {
+    const std::string point = parameters.name();
+    return workload.name + "/" + subject.name + (point.empty() ? "" : "/" + point);
+}
+
+Result<std::vector<const Subject*>> select_subjects(const WorkloadDescription& workload, const Options& options) {
+    std::vector<const Subject*> selected;
+    if (options.variants.empty()) {
+        for (const auto& subject : workload.subjects) {
+            if (!subject.floor || options.floors) {
+                selected.push_back(&subject);
+            }
+        }
+        return selected;
+    }
+    for (const auto& pattern : options.variants) {
+        const auto hit = [&](const Subject& subject) { return matches(pattern, subject.name); };
+        if (std::none_of(workload.subjects.begin(), workload.subjects.end(), hit)) {
+            return fail(ErrorCode::usage, "no variant of the " + workload.name + " workload matches '" + pattern +
+                                              "': --describe lists those there are");
+        }
+    }
+    for (const auto& subject : workload.subjects) {
+        const auto hit = [&](const std::string& pattern) { return matches(pattern, subject.name); };
+        if ((subject.floor && options.floors) ||
+            std::any_of(options.variants.begin(), options.variants.end(), hit)) {
+            selected.push_back(&subject);
+        }
+    }
+    return selected;
+}
+
+Result<const Subject*> find_subject(const WorkloadDescription& workload, const std::string& name) {
+    for (const auto& subject : workload.subjects) {
+        if (subject.name == name) {
+            return &subject;
+        }
+    }
+    return fail(ErrorCode::usage, "--beside '" + name + "' is no variant or floor of the " + workload.name +
+                                      " workload: --describe lists those there are");
+}
+
+Result<std::vector<Parameters>> sweep(const WorkloadDescription& workload, const Options& options) {
+    std::vector<Parameters> points(1);
+    for (const auto& axis : workload.parameters) {
+        auto values = options.real_size ? axis.real : axis.smoke;
+        if (const auto given = options.lists.find(axis.name); given != options.lists.end()) {
+            auto parsed = axis.parse(given->second);
+            if (!parsed) {
+                return tl::unexpected(parsed.error());
+            }
+            values = *std::move(parsed);
+        }
+        std::vector<Parameters> extended;
+        for (const auto& point : points) {
+            for (const auto& value : values) {
+                extended.push_back(point);
+                extended.back().set(axis.name, value);
+            }
+        }
+        points = std::move(extended);
+    }
+    constexpr std::size_t most_points = 100000;
+    if (points.size() > most_points) {
+        return fail(ErrorCode::usage, "the sweep has " + std::to_string(points.size()) + " points: shorten its lists");
+    }
+    for (const auto& point : points) {
+        const Status possible = workload.possible ? workload.possible(point) : Status{};
+        if (!possible) {
+            return tl::unexpected(possible.error());
+        }
+    }
+    return points;
+}
+
+unsigned threads_needed(const WorkloadDescription& workload, const Parameters& parameters) {
+    if (workload.threads_needed) {
+        return workload.threads_needed(parameters);
+    }
+    return parameters.has("threads") ? static_cast<unsigned>(parameters.number("threads")) : 1;
+}
+
+nlohmann::ordered_json describe(const WorkloadDescription& workload) {
+    nlohmann::ordered_json description = {{"workload", workload.name},
+                                          {"question", workload.question},
+                                          {"axes", workload.axes},
+                                          {"variants", nlohmann::ordered_json::array()},
+                                          {"floors", nlohmann::ordered_json::array()},
+                                          {"parameters", nlohmann::ordered_json::object()}};
+    for (const auto& subject : workload.subjects) {
+        if (subject.floor) {
+            description["floors"].push_back(subject.name);
+            continue;
+        }
+        auto policies = nlohmann::ordered_json::object();
+        for (const auto& [axis, policy] : subject.policies) {
+            policies[axis] = policy;
+        }
+        description["variants"].push_back({{"name", subject.name}, {"policies", policies}});
+    }
+    for (const auto& axis : workload.parameters) {
+        description["parameters"][axis.name] = to_json(axis);
+    }
+    description["score"] = {{"metric", workload.score.metric},
+                            {"unit", workload.score.unit},
+                            {"direction", workload.score.lower_is_better ? "lower_is_better" : "higher_is_better"}};
+    description["trace"] = workload.takes_trace;
+    return description;
+}
+
+}  // namespace page_map_lab::bench
