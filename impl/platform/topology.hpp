@@ -10,11 +10,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "impl/core/error.hpp"
@@ -106,14 +108,17 @@ private:
     using Native = std::shared_ptr<hwloc_topology>;
     static Result<Topology> load(Native native, std::string source);
     void read_machine();
-    void read_cpus(bool restrict_to_process);
+    void read_caches();
     void read_numa_nodes();
+    void read_distances();
+    Status read_cpus();
 
     Native native_;
     std::string source_;
     std::vector<LogicalCpu> cpus_;
     std::vector<unsigned> numa_nodes_;
     std::vector<CacheLevel> caches_;
+    std::map<std::pair<unsigned, unsigned>, std::uint64_t> distances_;  // by OS indices
     bool is_this_system_ = false;
     unsigned machine_logical_cpus_ = 0;
     unsigned machine_cores_ = 0;
