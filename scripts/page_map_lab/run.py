@@ -1,0 +1,289 @@
+"""`lab run`: measures a matrix of variants and parameters, each launch a fresh process, and loses nothing when cut short."""
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from page_map_lab import atomic_file, binaries, build, checks, paths, run_request
+from page_map_lab.cli_errors import CountersError, ExitCode, LabError, NoiseGateError, UsageError
+from page_map_lab.launch import Outcome, command_of, run_process
+from page_map_lab.machine import CpuTicks
+from page_map_lab.plan import Launch, Plan, Request, make_launches
+from page_map_lab.progress import Progress, duration_text
+from page_map_lab.run_folder import RunFolder, hash_of, now, refuse_other_builds
+from page_map_lab.run_request import add_arguments
+
+__all__ = ["add_arguments", "run"]
+
+# A neighbour that runs for a moment need not end a long run.
+GATE_PATIENCE_S = 20
+QUICK_LIMIT_S = 600
+
+
+def probe(workload: binaries.Workload, request: Request) -> dict[str, Any]:
+    """One tiny launch whose record says who the host is, how the binary was built, and whether it can do what is asked."""
+    single = {name: workload.sizes(name, "smoke")[:1] for name in workload.parameters}
+    parameters = {name: [str(value) for value in values] for name, values in single.items() if values}
+    small = Request(
+        workloads=[workload.name], variants=[workload.base() or next(iter(workload.variants))], parameters=parameters,
+        placement_plan=None, counters=request.counters, require_counters=request.require_counters,
+        memory=request.memory, trace=request.trace if workload.replays_traces else None,
+        launches=1, repetitions=1, min_time_ms=1, seed=1,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="page_map_lab-") as folder:
+        record = Path(folder) / "probe.json"
+        outcome = run_process(
+            command_of(workload.path, make_launches(small, [workload])[0].arguments, record), 120, Path(folder) / "log"
+        )
+        if outcome.exit_code == ExitCode.COUNTERS_UNAVAILABLE:
+            raise CountersError(outcome.message)
+        if not record.exists():
+            raise LabError(f"a first try fails ({outcome.message}): see `{workload.path.name} --help`, or `lab doctor`")
+        value = atomic_file.read_json(record, "the record of a first try")
+        refuse_other_builds(value, record)
+        return value
+
+
+def gate(results: Path, waived: list[str], ticks: CpuTicks | None) -> dict[str, Any]:
+    """The gate as a record keeps it, judging the time since `ticks`."""
+    return checks.as_gate(checks.examine(checks.situation(results=results, ticks_before=ticks)), waived)
+
+
+def quiet_machine(results: Path, waived: list[str], progress: Progress | None = None, kept: str = "") -> dict[str, Any]:
+    """The gate before a launch. Waits a little for a quiet machine; raises when it does not become one."""
+    deadline = time.monotonic() + GATE_PATIENCE_S
+    while True:
+        found = gate(results, waived, checks.situation().machine.cpu_ticks())
+        hard = [finding for finding in found["findings"] if finding["severity"] == "hard"]
+        if not hard:
+            return found
+        if {finding["check"] for finding in hard} - {"load", "steal"} or time.monotonic() > deadline:
+            worst = hard[0]
+            way_out = f"{worst['advice']} (or --waive {worst['check']})"
+            raise NoiseGateError(f"{worst['check']}: {worst['found']}: {way_out}" + (f"; {kept}" if kept else ""))
+        if progress:
+            progress.show(f"waiting: {hard[0]['found']}")
+        time.sleep(1)
+
+
+class Runner:
+    """Runs what is missing of one run folder."""
+
+    def __init__(self, run: RunFolder, folder: Path, waived: list[str], quiet: bool) -> None:
+        self.run = run
+        self.binaries = folder
+        self.waived = waived
+        self.quiet = quiet
+        self.failures: list[tuple[Launch, Outcome]] = []
+        self.hard_afterwards: list[str] = []
+        missing = run.missing()
+        self.progress = Progress([self._weight(launch) for launch in missing], quiet)
+        self.todo = missing
+
+    @staticmethod
+    def _weight(launch: Launch) -> float:
+        repetitions = int(launch.arguments[launch.arguments.index("--repetitions") + 1])
+        return 1 + launch.cells * (1 + repetitions) / 20
+
+    def one(self, launch: Launch) -> None:
+        """Runs one launch and completes its record."""
+        kept = f"finished records are kept in {paths.shown(self.run.folder)}"
+        before = quiet_machine(self.run.folder, self.waived, self.progress, kept)
+        ticks = checks.situation().machine.cpu_ticks()
+        about = {
+            "run": self.run.plan.run, "index": launch.index, "block": launch.block, "seed": launch.seed,
+        }  # fmt: skip
+        binary = self.binaries / f"bench_{launch.workload}"
+        record = self.run.record_path(launch)
+        command = command_of(binary, launch.arguments, record, about)
+        started = now()
+        outcome = run_process(command, launch.timeout_s, self.run.log_path(launch))
+        if outcome.disk_full:
+            raise UsageError(f"the disk is full ({outcome.message}): free some space, then {self.resume_command()}")
+        if outcome.exit_code == ExitCode.COUNTERS_UNAVAILABLE:
+            raise CountersError(outcome.message)
+        if not outcome.has_record or not record.exists():
+            record.unlink(missing_ok=True)
+            missing = outcome.message or "it ended without a record"
+            self.failures.append((launch, Outcome(outcome.exit_code, missing, outcome.seconds)))
+            return
+        after = gate(self.run.folder, self.waived, ticks)
+        if after["verdict"] == "hard":
+            self.hard_afterwards.append(launch.name)
+        self.run.amend(launch, {"before": before, "after": after}, command, started)
+
+    def resume_command(self) -> str:
+        """What the user types to go on."""
+        return f"`scripts/lab run --resume --out {paths.shown(self.run.folder)}`"
+
+    def all(self) -> None:
+        """Runs every missing launch; what fails is reported and the others go on."""
+        try:
+            for launch in self.todo:
+                what = launch.variants[0] if len(launch.variants) == 1 else f"{len(launch.variants)} variants"
+                self.progress.show(f"{launch.workload}, {what}, {launch.cells} cells")
+                self.one(launch)
+                self.progress.step_done()
+                if self.failures and self.failures[-1][0] is launch and not self.quiet:
+                    self.progress.clear()
+                    sys.stderr.write(f"lab run: launch {launch.name} failed: {self.failures[-1][1].message}\n")
+        except KeyboardInterrupt:
+            self.progress.clear()
+            left = len(self.run.missing())
+            done = len(self.run.plan.launches) - left
+            sys.stderr.write(
+                f"lab run: interrupted with {done} of {len(self.run.plan.launches)} launches done: "
+                f"{self.resume_command()} goes on\n"
+            )
+            raise SystemExit(ExitCode.INTERRUPTED) from None
+        finally:
+            self.progress.clear()
+
+
+def refuse_build(folder: Path) -> None:
+    """Refuses binaries that a build folder says are of another preset."""
+    preset = build.preset_of(folder)
+    if preset not in (None, build.PRESET):
+        raise UsageError(f"{paths.shown(folder)} was built with the preset {preset}: only bench may produce numbers")
+
+
+def plan_new(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[Plan | None, list[binaries.Workload], Path]:
+    """The plan of a new run; None where --dry-run would have to build first."""
+    request = run_request.make_request(said)
+    if namespace.dry_run and not build.is_built():
+        for command in build.commands():
+            print("would run: " + shlex.join(command))
+        print("the launches are known once the binaries can be asked what they measure")
+        return None, [], Path()
+    folder = build.ensure_built(namespace.quiet)
+    refuse_build(folder)
+    workloads = list(binaries.describe_all(folder, request.workloads or None).values())
+    if any(workload.replays_traces for workload in workloads) and not request.trace:
+        request = Request(**{**vars(request), "trace": run_request.shipped_trace()})
+        if request.trace is None:
+            without = [workload for workload in workloads if not workload.replays_traces]
+            if not without or request.workloads:
+                raise UsageError("replay needs a trace and none is shipped: give --trace FILE")
+            workloads = without
+    launches = make_launches(request, workloads)
+    used = {launch.workload for launch in launches}
+    moment = datetime.now(timezone.utc)
+    plan = Plan(
+        run=f"{moment:%Y-%m-%d-%H%M%S}-{request.mode}",
+        host="",
+        created=now(),
+        request=request,
+        binaries={workload.name: hash_of(workload.path) for workload in workloads if workload.name in used},
+        launches=launches,
+    )
+    return plan, [workload for workload in workloads if workload.name in used], folder
+
+
+def start_new(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[RunFolder, Path] | None:
+    """Makes the folder of a new run; None after a dry run."""
+    plan, workloads, folder = plan_new(namespace, said)
+    if plan is None:
+        return None
+    if namespace.dry_run:
+        print_plan(plan, namespace.json)
+        return None
+    quiet_machine(namespace.out or paths.RESULTS, run_request.waived_names(namespace.waive))
+    host = probe(workloads[0], plan.request)["host"]["name"]
+    plan = Plan(**{**vars(plan), "host": host})
+    return RunFolder.create(namespace.out or paths.RESULTS / host / plan.run, plan), folder
+
+
+def open_old(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[RunFolder, Path]:
+    """Opens the run to resume, with the same settings and the same binaries."""
+    run = RunFolder.open(namespace.out) if namespace.out else RunFolder.newest_unfinished(paths.RESULTS)
+    run_request.check_agrees(said, run.plan.request)
+    folder = build.ensure_built(namespace.quiet)
+    refuse_build(folder)
+    names = [name for name in run.plan.binaries if (folder / f"bench_{name}").exists()]
+    run.check_same_binaries({name: hash_of(folder / f"bench_{name}") for name in names})
+    return run, folder
+
+
+def print_plan(plan: Plan, as_json: bool) -> None:
+    """Prints what would run."""
+    if as_json:
+        print(json.dumps(plan.as_json(), indent=1))
+        return
+    for launch in plan.launches:
+        print(f"{launch.name}  block {launch.block}, {launch.cells} cells: bench_{launch.workload} {shlex.join(launch.arguments)}")
+    print(f"{len(plan.launches)} launches, seed {plan.request.seed}")
+
+
+def summary(runner: Runner, seconds: float) -> dict[str, Any]:
+    """What the run came to."""
+    missing = runner.run.missing()
+    return {
+        "run": runner.run.plan.run,
+        "host": runner.run.plan.host,
+        "directory": str(runner.run.folder.resolve()),
+        "launches": len(runner.run.plan.launches),
+        "finished": len(runner.run.plan.launches) - len(missing),
+        "seconds": round(seconds, 1),
+        "seed": runner.run.plan.request.seed,
+        "failed": [{"launch": launch.name, "why": outcome.message} for launch, outcome in runner.failures],
+        "failed_checks": runner.run.failed_checks(),
+        "noisy": runner.hard_afterwards,
+    }
+
+
+def exit_code_of(runner: Runner, result: dict[str, Any]) -> int:
+    """The worst of what happened."""
+    codes = {outcome.exit_code for _, outcome in runner.failures}
+    if result["failed_checks"] or codes - {ExitCode.USAGE}:
+        return ExitCode.CHECK_FAILED
+    if codes:
+        return ExitCode.USAGE
+    return ExitCode.NOISE_GATE if runner.hard_afterwards else ExitCode.OK
+
+
+def print_summary(result: dict[str, Any], resume: str) -> None:
+    """The result for people; the folder comes last."""
+    print(f"{result['finished']} of {result['launches']} launches in {duration_text(result['seconds'])}, seed {result['seed']}")
+    for failure in result["failed"]:
+        print(f"failed: {failure['launch']}: {failure['why']}")
+    for line in result["failed_checks"]:
+        print(f"check failed: {line}")
+    if result["noisy"]:
+        print(f"noise was found after {len(result['noisy'])} launches: {', '.join(result['noisy'][:5])}")
+    if result["finished"] < result["launches"]:
+        print(f"to finish what is missing: {resume}")
+    print(paths.shown(Path(result["directory"])))
+
+
+def run(namespace: argparse.Namespace) -> int:
+    """Measures, and prints the run's folder last."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    run_request.check_place(namespace.out, namespace.resume)
+    said = run_request.given(namespace)
+    waived = run_request.waived_names(namespace.waive)
+    if namespace.resume:
+        opened = open_old(namespace, said)
+        if namespace.dry_run:
+            print("\n".join(f"would run: {launch.name}" for launch in opened[0].missing()) or "nothing is missing")
+            return ExitCode.OK
+    else:
+        created = start_new(namespace, said)
+        if created is None:
+            return ExitCode.OK
+        opened = created
+    started = time.monotonic()
+    runner = Runner(*opened, waived, namespace.quiet)
+    runner.all()
+    result = summary(runner, time.monotonic() - started)
+    if namespace.json:
+        print(json.dumps(result, indent=1))
+    else:
+        print_summary(result, runner.resume_command())
+    return exit_code_of(runner, result)

@@ -1,0 +1,192 @@
+"""A benchmark binary that measures nothing: it answers --describe and writes records, so that the lab can be tested alone.
+
+`install(folder, workload)` puts an executable bench_<workload> there. FAKE_<WORKLOAD> in the environment makes it misbehave:
+crash, hang, check, counters, usage, full_disk, other_build; a suffix `:NAME` limits that to launches with the variant NAME.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+PROGRAM = """#!/usr/bin/python3
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, {folder!r})
+import fake_benchmark
+sys.exit(fake_benchmark.main({workload!r}, sys.argv[1:]))
+"""
+
+LAYOUTS = ("flat", "radix", "xarray")
+READS = ("spinlock", "rcu_memb", "rcu_qsbr")
+SHOOTDOWNS = ("per_page", "batched")
+BASE_POLICIES = {"layout": LAYOUTS, "read": READS, "shootdown": SHOOTDOWNS}
+AXES = {"lookup": ("layout", "read"), "remove": ("layout", "read", "shootdown"), "replay": ("layout", "read")}
+FLOORS = {"lookup": ["floor:array"], "remove": ["floor:raw_mprotect_ranged", "floor:raw_mprotect_single"], "replay": []}
+
+
+def install(folder: Path, *workloads: str) -> Path:
+    """Puts fake binaries into the folder and returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for workload in workloads:
+        path = folder / f"bench_{workload}"
+        path.write_text(PROGRAM.format(folder=str(Path(__file__).parent), workload=workload))
+        path.chmod(0o755)
+    return folder
+
+
+def describe(workload: str) -> dict:
+    """What --describe prints."""
+    variants = [{}]
+    for axis in AXES[workload]:
+        variants = [{**policies, axis: value} for policies in variants for value in BASE_POLICIES[axis]]
+    return {
+        "workload": workload,
+        "question": f"what does {workload} cost?",
+        "axes": list(AXES[workload]),
+        "variants": [{"name": name_of(policies), "policies": policies} for policies in variants],
+        "floors": FLOORS[workload],
+        "parameters": {
+            "pages": {"smoke": [4096], "real": [4096, 262144]},
+            "pattern": ["sequential", "uniform"],
+            "threads": {"smoke": [1, 2], "real": "1..cpus"},
+        },
+        "score": {"metric": "ns_per_operation", "unit": "ns", "direction": "lower_is_better"},
+        "trace": workload == "replay",
+    }
+
+
+def name_of(policies: dict[str, str]) -> str:
+    """The name of a variant."""
+    return "/".join(f"{axis}:{value}" for axis, value in policies.items())
+
+
+def options_of(arguments: list[str]) -> dict[str, list[str]]:
+    """The options of a command line, each with every value it was given."""
+    options: dict[str, list[str]] = {}
+    position = 0
+    while position < len(arguments):
+        name = arguments[position]
+        has_value = position + 1 < len(arguments) and not arguments[position + 1].startswith("--")
+        options.setdefault(name, []).append(arguments[position + 1] if has_value else "")
+        position += 2 if has_value else 1
+    return options
+
+
+def score_of(variant: str, repetition: int) -> float:
+    """A made-up cost: floors 10 ns, the base 10.5 ns, all else 12 ns, single calls dear."""
+    noise = 0.01 * (repetition % 3)
+    if "single" in variant or "per_page" in variant:
+        return 1000 + noise
+    if variant.startswith("floor:"):
+        return 10 + noise
+    return (10.5 if variant.startswith("layout:radix/read:rcu_qsbr") else 12) + noise
+
+
+def cell_of(workload: str, variant: str, pages: str, pattern: str, threads: str, options: dict, passed: bool) -> dict:
+    """One cell of a record."""
+    beside = options.get("--beside", [None])[0]
+    return {
+        "name": f"{workload}/{variant}/pages:{pages}/pattern:{pattern}/threads:{threads}",
+        "workload": workload,
+        "variant": variant,
+        "policies": dict(part.split(":") for part in variant.split("/")) if not variant.startswith("floor:") else {},
+        "floor": variant.startswith("floor:"),
+        "parameters": {"pages": int(pages), "pattern": pattern, "threads": int(threads)},
+        "size": options["--size"][0],
+        "score": describe(workload)["score"],
+        "repetitions": [
+            {
+                "index": index,
+                "score": score_of(variant, index),
+                "threads": [{"role": "reader", "cpu": 0, "operations": 1000, "duration_ns": 12000}],
+                "metrics": {"shootdown_interrupts": 1.0, "bytes_per_page": 8.6},
+                "beside": {"name": beside, "score": score_of(beside, index)} if beside else None,
+                "excluded": None,
+            }
+            for index in range(int(options["--repetitions"][0]))
+        ],
+        "metrics": {"bytes_per_page": 8.6},
+        "histograms": [],
+        "counters": [
+            {"name": "cycles", "event": "cycles", "role": "reader", "scope": "thread", "mode": "user", "value": None,
+             "enabled_ns": 0, "running_ns": 0, "state": "absent", "why": "no PMU here", "per_operation": None},
+        ],
+        "phases": [{"name": "mark", "ns": 100, "operations": 10}, {"name": "shoot_down", "ns": 900, "operations": 10}],
+        "check": {"passed": passed, "digest": "0", "message": "" if passed else "a page was lost"},
+    }  # fmt: skip
+
+
+def record_of(workload: str, options: dict, arguments: list[str], misbehaviour: str) -> dict:
+    """The record of one launch."""
+    said = describe(workload)
+    threads = options.get("--threads", ["1,2"])[0].split(",")
+    pages = options.get("--pages", ["4096"])[0].split(",")
+    patterns = options.get("--pattern", ["sequential,uniform"])[0].split(",")
+    variants = options.get("--variant") or [variant["name"] for variant in said["variants"]]
+    return {
+        "schema_version": 1,
+        "context": {"num_cpus": 2},
+        "benchmarks": [],
+        "launch": {
+            **json.loads(options.get("--launch", ["{}"])[0]), "command": [f"bench_{workload}", *arguments],
+            "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:01Z",
+        },
+        "build": {
+            "git_revision": "0" * 40, "git_dirty": False, "preset": "dev" if misbehaviour == "other_build" else "bench",
+            "build_type": "Release", "sanitizer": "", "compiler": "g++ 12.2.0", "flags": "-O2", "libraries": {},
+        },
+        "host": {"name": "fake-00000000", "shared_virtual_machine": True},
+        "environment": {},
+        "placement": {"plan": options.get("--plan", ["compact"])[0], "asked_cpus": [0], "observed_cpus": [0], "state": "ok",
+                      "why": None, "memory": {"policy": "local", "asked_nodes": [0], "observed_pages_by_node": {"0": 1},
+                                              "state": "ok", "why": None}},
+        "gate": None,
+        "cells": [
+            cell_of(workload, variant, page, pattern, thread, options, misbehaviour != "check")
+            for variant in variants for page in pages for pattern in patterns for thread in threads
+        ],
+    }  # fmt: skip
+
+
+def misbehaviour_of(workload: str, options: dict) -> str:
+    """How this launch is to misbehave, or nothing."""
+    kind, _, variant = os.environ.get(f"FAKE_{workload.upper()}", "").partition(":")
+    is_probe = "probe.json" in options.get("--record", [""])[0]
+    if is_probe and kind not in ("other_build", "counters"):
+        return ""
+    return kind if not variant or variant in options.get("--variant", []) else ""
+
+
+def main(workload: str, arguments: list[str]) -> int:
+    """What the binary does."""
+    if arguments == ["--describe"]:
+        print(json.dumps(describe(workload)))
+        return 0
+    options = options_of(arguments)
+    kind = misbehaviour_of(workload, options)
+    endings = {
+        "counters": (4, "the counters tlb are not available: see lab doctor"),
+        "usage": (2, "this machine has too few processors: ask for fewer threads"),
+        "full_disk": (2, "the record cannot be written (No space left on device): free some space"),
+    }
+    if kind in endings:
+        code, message = endings[kind]
+        print(f"bench_{workload}: {message}", file=sys.stderr)
+        return code
+    if kind == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if kind == "hang":
+        time.sleep(1000)
+    if kind == "slow":
+        time.sleep(0.5)
+    path = Path(options["--record"][0])
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(record_of(workload, options, arguments, kind)))
+    partial.rename(path)
+    if kind == "check":
+        print(f"bench_{workload}: a page was lost: do not trust this variant", file=sys.stderr)
+        return 5
+    return 0
