@@ -34,7 +34,7 @@ class Request:
     trace: str | None = None
     launches: int = 5
     repetitions: int | None = None
-    min_time_ms: float | None = None
+    min_time_ms: int | None = None
     timeout_s: float | None = None
     seed: int = 0
 
@@ -49,7 +49,7 @@ class Effort:
     """How long a launch measures each cell, and how many cells one launch may hold."""
 
     repetitions: int
-    min_time_ms: float
+    min_time_ms: int
     most_cells: int
 
 
@@ -175,7 +175,7 @@ def launch_arguments(workload: Workload, request: Request, variants: list[str], 
         arguments += ["--trace", request.trace]
     repetitions = request.repetitions or effort.repetitions
     minimum = effort.min_time_ms if request.min_time_ms is None else request.min_time_ms
-    return [*arguments, "--repetitions", str(repetitions), "--min-time-ms", f"{minimum:g}", "--seed", str(seed)]
+    return [*arguments, "--repetitions", str(repetitions), "--min-time-ms", str(minimum), "--seed", str(seed)]
 
 
 def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:

@@ -24,7 +24,7 @@ __all__ = ["add_arguments", "run"]
 
 # A neighbour that runs for a moment need not end a long run.
 GATE_PATIENCE_S = 20
-QUICK_LIMIT_S = 600
+MOST_LINES = 10
 
 
 def probe(workload: binaries.Workload, request: Request) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Runner:
                 self.progress.show(f"{launch.workload}, {what}, {launch.cells} cells")
                 self.one(launch)
                 self.progress.step_done()
-                if self.failures and self.failures[-1][0] is launch and not self.quiet:
+                if self.failures and self.failures[-1][0] is launch:
                     self.progress.clear()
                     sys.stderr.write(f"lab run: launch {launch.name} failed: {self.failures[-1][1].message}\n")
         except KeyboardInterrupt:
@@ -253,8 +253,10 @@ def print_summary(result: dict[str, Any], resume: str) -> None:
     print(f"{result['finished']} of {result['launches']} launches in {duration_text(result['seconds'])}, seed {result['seed']}")
     for failure in result["failed"]:
         print(f"failed: {failure['launch']}: {failure['why']}")
-    for line in result["failed_checks"]:
+    for line in result["failed_checks"][:MOST_LINES]:
         print(f"check failed: {line}")
+    if len(result["failed_checks"]) > MOST_LINES:
+        print(f"check failed: {len(result['failed_checks']) - MOST_LINES} more cells; --json lists them all")
     if result["noisy"]:
         print(f"noise was found after {len(result['noisy'])} launches: {', '.join(result['noisy'][:5])}")
     if result["finished"] < result["launches"]:
@@ -286,4 +288,6 @@ def run(namespace: argparse.Namespace) -> int:
         print(json.dumps(result, indent=1))
     else:
         print_summary(result, runner.resume_command())
+    if result["failed_checks"]:
+        sys.stderr.write(f"lab run: {len(result['failed_checks'])} correctness checks failed: {result['failed_checks'][0]}\n")
     return exit_code_of(runner, result)

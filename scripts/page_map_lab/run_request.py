@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("how").add_argument
     add("--launches", type=int, metavar="N", help="fresh processes for each cell with an interval (default 5)")
     add("--repetitions", type=int, metavar="N", help="repetitions in one launch")
-    add("--min-time-ms", type=float, metavar="N", help="time of one repetition")
+    add("--min-time-ms", type=int, metavar="N", help="time of one repetition")
     add("--timeout", type=float, metavar="SECONDS", help="end a launch after so long")
     add("--seed", type=int, metavar="S", help="decides every order and key (default: random, and kept)")
     add("--waive", action="append", default=[], metavar="CHECK", help="a hard finding of the gate not to stop for, or all")

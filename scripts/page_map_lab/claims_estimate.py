@@ -1,0 +1,115 @@
+"""From records to the value of a claim: per-repetition ratios, their median, and a 95 % interval over launches."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from page_map_lab.claims_file import Claim
+from page_map_lab.cli_errors import LabError
+
+RESAMPLES = 2000
+SEED = 20140217
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was measured of one claim."""
+
+    claim: Claim
+    ratio: float
+    low: float
+    high: float
+    repetitions: int
+    excluded: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim holds: its value meets the bound, and most repetitions could be used."""
+        return self.claim.holds(self.ratio) and self.excluded <= self.repetitions
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as an object."""
+        return {
+            "name": self.claim.name,
+            "ratio": self.ratio,
+            "low": self.low,
+            "high": self.high,
+            "relation": self.claim.relation,
+            "bound": self.claim.bound,
+            "holds": self.holds,
+            "metric": self.claim.metric,
+            "repetitions": self.repetitions,
+            "excluded": self.excluded,
+            "statement": self.claim.statement,
+        }
+
+
+def cell_of(record: dict[str, Any], claim: Claim, variant: str) -> dict[str, Any]:
+    """The cell of a record that the claim is about."""
+    for cell in record["cells"]:
+        same = all(cell["parameters"].get(name) == value for name, value in claim.parameters.items())
+        if cell["variant"] == variant and same:
+            return cell
+    raise LabError(f"the claim {claim.name}: no cell of {variant} at {claim.parameters} was measured: mend the claim")
+
+
+def cost_ratio(contender: float, base: float, cell: dict[str, Any]) -> float:
+    """Contender over base as a cost, whichever way the score points."""
+    return base / contender if cell["score"]["direction"] == "higher_is_better" else contender / base
+
+
+def usable(cell: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """The repetitions that count, by index."""
+    return {r["index"]: r for r in cell["repetitions"] if r.get("excluded") is None and r.get("score") is not None}
+
+
+def values_of(record: dict[str, Any], claim: Claim) -> tuple[list[float], int]:
+    """The claim's value in each repetition of one launch, and how many repetitions could not be used."""
+    cell = cell_of(record, claim, claim.contender)
+    repetitions = usable(cell)
+    excluded = len(cell["repetitions"]) - len(repetitions)
+    if claim.metric not in ("cost", "throughput"):
+        values = [r["metrics"].get(claim.metric) for r in repetitions.values()]
+        if all(value is None for value in values):
+            values = [cell["metrics"].get(claim.metric)]
+        known = [float(value) for value in values if value is not None]
+        return known, excluded
+    if claim.relative_to is None:
+        ratios = [cost_ratio(r["score"], r["beside"]["score"], cell) for r in repetitions.values() if r.get("beside")]
+    else:
+        others = [usable(cell_of(record, claim, name)) for name in claim.subjects[1:]]
+        common = [index for index in repetitions if all(index in other for other in others)]
+        excluded += len(repetitions) - len(common)
+        ratios = [
+            cost_ratio(repetitions[index]["score"], others[0][index]["score"], cell)
+            / cost_ratio(others[1][index]["score"], others[2][index]["score"], cell)
+            for index in common
+        ]
+    return [1 / ratio for ratio in ratios] if claim.metric == "throughput" else ratios, excluded
+
+
+def statistic(claim: Claim, values: np.ndarray) -> float:
+    """The claim's one number of many values."""
+    if claim.statistic == "share_at_value":
+        return float(np.mean(values == claim.value))
+    return float(np.median(values))
+
+
+def estimate(claim: Claim, records: list[dict[str, Any]]) -> Verdict:
+    """The claim's value over some launches; the interval resamples launches, and repetitions within them."""
+    taken = [values_of(record, claim) for record in records]
+    launches = [np.asarray(values) for values, _ in taken if values]
+    if not launches:
+        raise LabError(f"the claim {claim.name}: no repetition could be used: run `lab doctor`, then try again")
+    generator = np.random.default_rng(SEED)
+    resampled = []
+    for _ in range(RESAMPLES):
+        picked = [launches[index] for index in generator.integers(0, len(launches), len(launches))]
+        resampled.append(statistic(claim, np.concatenate([generator.choice(values, values.size) for values in picked])))
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    centre = statistic(claim, np.concatenate(launches))
+    return Verdict(
+        claim, centre, float(min(low, centre)), float(max(high, centre)),
+        repetitions=sum(values.size for values in launches), excluded=sum(excluded for _, excluded in taken),
+    )  # fmt: skip
