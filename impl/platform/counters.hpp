@@ -50,8 +50,9 @@ public:
     /// What the last finished span counted, one reading per counter and mode, in a fixed order.
     std::vector<CounterReading> read() const;
 
-    /// Whether every counter that the set promises on this machine can be counted. `none` promises nothing.
-    bool usable() const noexcept;
+    /// Whether the set answers its question here. `none` asks nothing; `interrupts` needs the tracepoints of received
+    /// flushes and function-call interrupts; each other set needs one hardware event at least, and none denied.
+    bool usable() const { return why_unusable().empty(); }
     /// The first reason why not, with the way out; empty where usable.
     std::string why_unusable() const;
 
@@ -85,30 +86,32 @@ private:
 
 /// What a PhaseCounters had counted at one moment. Meaningful only as a difference to another of the same object.
 struct PhaseSample {
-    static constexpr std::size_t capacity = 16;
-    std::array<std::uint64_t, capacity> values{};
-    std::uint64_t enabled_ns = 0;
-    std::uint64_t running_ns = 0;
+    static constexpr std::size_t value_capacity = 16;
+    static constexpr std::size_t group_capacity = 3;
+    std::array<std::uint64_t, value_capacity> values{};
+    std::array<GroupTimes, group_capacity> times{};
 };
 
-/// A few counters of the calling thread for the borders between phases: they run from open() to destruction, and
-/// sample() is one system call (about 1 us).
+/// A few counters of the calling thread for the borders between phases. They count from open() to destruction; a sample
+/// is one system call, two where there is a PMU (about 1 us each).
 ///
 ///     auto counters = PhaseCounters::open();
-///     const PhaseSample before = counters.sample();  ...mark...  const PhaseSample after = counters.sample();
-///     total.add(before, after) or counters.readings(before, after)
+///     PhaseSample mark_total;
+///     const PhaseSample before = counters.sample();  ...mark...  accumulate(mark_total, before, counters.sample());
+///     counters.readings(mark_total)
 class PhaseCounters {
 public:
-    /// task_clock_ns, minor_faults, tlb_flush_* and call_function_interrupts.
+    /// Opens task_clock_ns, page_faults, minor_faults, tlb_flush_*, call_function_interrupts, cycles and instructions.
     static PhaseCounters open(CounterSystem& system = real_counter_system());
     PhaseCounters(PhaseCounters&&) noexcept;
     PhaseCounters& operator=(PhaseCounters&&) noexcept;
     ~PhaseCounters();
 
-    /// The counters now. All zero where nothing could be opened.
+    /// The counters now; zeros where nothing could be opened.
     PhaseSample sample() const noexcept;
-    /// What was counted between two samples of this object, with names and states.
+    /// What was counted between two samples of this object, or in a total of such differences, with names and states.
     std::vector<CounterReading> readings(const PhaseSample& before, const PhaseSample& after) const;
+    std::vector<CounterReading> readings(const PhaseSample& total) const { return readings(PhaseSample{}, total); }
 
 private:
     struct Body;
@@ -117,19 +120,18 @@ private:
 };
 
 /// Adds what was counted between two samples to `total`: a phase that comes many times, summed without allocating.
-/// Give `readings` an empty PhaseSample and the total.
 void accumulate(PhaseSample& total, const PhaseSample& before, const PhaseSample& after) noexcept;
 
 /// What a set would count here, without counting: for a diagnosis.
 struct CounterDescription {
-    std::string set;          ///< "tlb", or "always" for those that come with every set
-    CounterReading counter;   ///< name, event, scope, mode, state and why; never a value
-    std::string meaning;      ///< one sentence for users
+    CounterReading counter;  ///< name, event, scope, mode, state and why; never a value
+    bool always = false;     ///< comes with every set
+    std::string meaning;     ///< one sentence for users
 };
 
 struct CounterSetDescription {
     CounterSetName set = CounterSetName::none;
-    std::string hardware;     ///< the PMU whose table is used: "skx (libpfm4)", "unknown Intel: generic events"
+    std::string processor;  ///< whose table of events is used: "AMD Zen 4"
     bool usable = false;
     std::string why_unusable{};
     std::vector<CounterDescription> counters{};

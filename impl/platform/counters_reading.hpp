@@ -57,6 +57,12 @@ struct CounterReading {
     std::optional<unsigned> cpu{};               ///< the processor's number in the operating system, for scope cpu
 };
 
+/// How long a group was asked for, and how long it really counted.
+struct GroupTimes {
+    std::uint64_t enabled_ns = 0;
+    std::uint64_t running_ns = 0;
+};
+
 /// The reading of that name and mode (any mode by default), or nullptr.
 const CounterReading* find_reading(std::span<const CounterReading> readings, std::string_view name,
                                    std::optional<CounterMode> mode = std::nullopt) noexcept;

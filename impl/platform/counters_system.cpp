@@ -1,0 +1,108 @@
+#include "impl/platform/counters_system.hpp"
+
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "impl/platform/counters.hpp"
+#include "impl/platform/event_encoding.hpp"
+
+namespace page_map_lab {
+namespace {
+
+std::uint64_t clock_ns(clockid_t clock) noexcept {
+    timespec time{};
+    ::clock_gettime(clock, &time);
+    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+class RealCounterSystem final : public CounterSystem {
+public:
+    int open_event(const perf_event_attr& attributes, int process, int cpu, int group) noexcept override {
+        const long descriptor =
+            ::syscall(SYS_perf_event_open, &attributes, process, cpu, group, PERF_FLAG_FD_CLOEXEC);
+        return descriptor < 0 ? -errno : static_cast<int>(descriptor);
+    }
+
+    long read_event(int descriptor, void* memory, std::size_t bytes) noexcept override {
+        const ssize_t got = ::read(descriptor, memory, bytes);
+        return got < 0 ? -errno : got;
+    }
+
+    int control_event(int descriptor, unsigned long request, const void* argument) noexcept override {
+        return ::ioctl(descriptor, request, argument) < 0 ? -errno : 0;
+    }
+
+    void close_event(int descriptor) noexcept override { ::close(descriptor); }
+
+    Result<std::string> read_text(const std::string& path) override {
+        const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        if (descriptor < 0) {
+            return fail(ErrorCode::system, path, errno);
+        }
+        std::string text;
+        char piece[4096];
+        ssize_t got = 0;
+        while ((got = ::read(descriptor, piece, sizeof piece)) != 0) {
+            if (got > 0) {
+                text.append(piece, static_cast<std::size_t>(got));
+            } else if (errno != EINTR) {
+                break;
+            }
+        }
+        const int error = got < 0 ? errno : 0;
+        ::close(descriptor);
+        if (error != 0) {
+            return fail(ErrorCode::system, path, error);
+        }
+        return text;
+    }
+
+    bool has_core_pmu() override {
+        std::error_code ignored;
+        for (const auto& device : std::filesystem::directory_iterator("/sys/bus/event_source/devices", ignored)) {
+            const std::string name = device.path().filename();
+            if (name == "cpu" || name.starts_with("cpu_") || name.starts_with("armv") || name.starts_with("apple_")) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    ProcessorIdentity processor() override {
+        // Neither changes while the program runs, and every measured thread asks.
+        static const ProcessorIdentity identity = [this] {
+            ProcessorIdentity found = parse_processor_identity(read_text("/proc/cpuinfo").value_or(std::string{}));
+            found.pmu = recognised_pmu();
+            return found;
+        }();
+        return identity;
+    }
+
+    ThreadUsage thread_usage() noexcept override {
+        rusage usage{};
+        ::getrusage(RUSAGE_THREAD, &usage);
+        return {.cpu_time_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID),
+                .context_switches = static_cast<std::uint64_t>(usage.ru_nvcsw + usage.ru_nivcsw),
+                .minor_faults = static_cast<std::uint64_t>(usage.ru_minflt),
+                .major_faults = static_cast<std::uint64_t>(usage.ru_majflt),
+                .now_ns = clock_ns(CLOCK_MONOTONIC)};
+    }
+};
+
+}  // namespace
+
+CounterSystem& real_counter_system() noexcept {
+    static RealCounterSystem system;
+    return system;
+}
+
+}  // namespace page_map_lab
