@@ -1,0 +1,116 @@
+#include "impl/page_map/fault_handler.hpp"
+
+#include <signal.h>
+#include <ucontext.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <mutex>
+#include <stdexcept>
+
+namespace page_map_lab {
+
+namespace {
+
+// One per machine composition that the process uses; more than a handful would be a mistake.
+constexpr std::size_t domain_limit = 16;
+std::array<std::atomic<FaultDomain*>, domain_limit> domains{};
+struct sigaction previous_action {};
+std::mutex installing;
+bool installed = false;
+thread_local ErrorCode last_failure_of_thread = ErrorCode::system;
+
+/// What the faulting instruction wanted.
+Access wanted_access([[maybe_unused]] const void* context) noexcept {
+#if defined(__x86_64__)
+    constexpr greg_t write_fault = 2;
+    const auto* machine = static_cast<const ucontext_t*>(context);
+    return (machine->uc_mcontext.gregs[REG_ERR] & write_fault) != 0 ? Access::write : Access::read;
+#elif defined(__aarch64__)
+    // The kernel appends the syndrome register to the frame; bit 6 of a data abort's syndrome is "write, not read".
+    const auto* machine = static_cast<const ucontext_t*>(context);
+    const auto* record = reinterpret_cast<const struct _aarch64_ctx*>(machine->uc_mcontext.__reserved);
+    while (record->magic != 0) {
+        if (record->magic == ESR_MAGIC) {
+            return (reinterpret_cast<const struct esr_context*>(record)->esr & (1u << 6)) != 0 ? Access::write
+                                                                                              : Access::read;
+        }
+        record = reinterpret_cast<const struct _aarch64_ctx*>(reinterpret_cast<const std::byte*>(record) + record->size);
+    }
+    return Access::write;
+#else
+#error "the access that a fault wanted is unknown on this processor: add it here"
+#endif
+}
+
+void pass_on(int signal_number, siginfo_t* information, void* context) noexcept {
+    if ((previous_action.sa_flags & SA_SIGINFO) != 0 && previous_action.sa_sigaction != nullptr) {
+        previous_action.sa_sigaction(signal_number, information, context);
+        return;
+    }
+    if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN) {
+        previous_action.sa_handler(signal_number);
+        return;
+    }
+    // Back to the default action: the instruction runs again and the process dies of its own fault, with a true core. A
+    // fault cannot be ignored, so SIG_IGN means the same.
+    struct sigaction fatal {};
+    fatal.sa_handler = SIG_DFL;
+    ::sigaction(SIGSEGV, &fatal, nullptr);
+}
+
+void handle(int signal_number, siginfo_t* information, void* context) noexcept {
+    const int saved_errno = errno;
+    // A signal that somebody sent (kill(2)) carries no address.
+    if (information->si_code > 0 && information->si_code != SI_KERNEL) {
+        auto* address = static_cast<std::byte*>(information->si_addr);
+        const Access access = wanted_access(context);
+        for (const auto& entry : domains) {
+            // [fault-domain] acquire: the domain was built before the release in add.
+            FaultDomain* domain = entry.load(std::memory_order_acquire);
+            if (domain == nullptr) {
+                break;
+            }
+            const FaultOutcome outcome = domain->serve(address, access, last_failure_of_thread);
+            if (outcome == FaultOutcome::served) {
+                errno = saved_errno;
+                return;
+            }
+            if (outcome == FaultOutcome::failed) {
+                break;
+            }
+        }
+    }
+    errno = saved_errno;
+    pass_on(signal_number, information, context);
+}
+
+}  // namespace
+
+void FaultHandler::add(FaultDomain& domain) {
+    const std::lock_guard guard(installing);
+    if (!installed) {
+        struct sigaction action {};
+        action.sa_sigaction = handle;
+        action.sa_flags = SA_SIGINFO;
+        ::sigemptyset(&action.sa_mask);
+        if (::sigaction(SIGSEGV, &action, &previous_action) != 0) {
+            throw std::runtime_error("the SIGSEGV handler that serves page faults could not be installed");
+        }
+        installed = true;
+    }
+    for (auto& entry : domains) {
+        // relaxed: only writers under `installing` change it.
+        if (entry.load(std::memory_order_relaxed) == nullptr) {
+            // [fault-domain] release: pairs with the acquire in handle.
+            entry.store(&domain, std::memory_order_release);
+            return;
+        }
+    }
+    throw std::runtime_error("too many address spaces serve faults in this process: share one per machine");
+}
+
+ErrorCode FaultHandler::last_failure() noexcept { return last_failure_of_thread; }
+
+}  // namespace page_map_lab

@@ -1,0 +1,127 @@
+// Serving faults: from a page of the map to an entry of a region and an open mapping.
+//
+// Grant is one step: writing an entry as present and the call that opens the hardware happen together under the page-table
+// lock; otherwise a late call would reopen what a remover closed in between. The page is held by a slot reference until
+// its entry is written; from then on the entry is a weak reference that a remover can take away.
+//
+// Source: the reference's handle_page_fault, as SEMANTICS.md, section 2, tells it.
+#pragma once
+
+#include <algorithm>
+#include <exception>
+
+#include "impl/page_map/page_map_locking.hpp"
+
+namespace page_map_lab {
+
+template <class Variant>
+Status PageMap<Variant>::serve_fault(RegionType& region, PageIndex index, Access wanted) noexcept {
+    // The thread may be unregistered or offline: it was touching memory, not calling us.
+    typename Thread::OnlineScope online;
+    try {
+        return fault(region, index, wanted);
+    } catch (const std::exception& failure) {
+        return fail(ErrorCode::system, failure.what());
+    }
+}
+
+template <class Variant>
+Status PageMap<Variant>::fault(RegionType& region, PageIndex index, Access wanted) {
+    if (!region.pages().contains(index)) {
+        return fail(ErrorCode::no_region);
+    }
+    const auto forbidden = [&]() -> Status {  // page-table lock
+        if (region.dead) {
+            return fail(ErrorCode::no_region);
+        }
+        if (wanted > region.protection) {
+            return fail(ErrorCode::not_permitted);
+        }
+        return {};
+    };
+    MapLock<Machine>& table_lock = region.space().page_table_lock();
+    {
+        const LockGuard guard(table_lock);
+        if (Status refused = forbidden(); !refused) {
+            return refused;
+        }
+        PageTableEntry& entry = region.entry(index);
+        if (entry.private_copy()) {
+            entry.set_present();
+        }
+        if (entry.rights() >= wanted) {
+            // Closed but present: a shootdown spared the entry and not the hardware. Or a spurious fault.
+            return grant(region, index, entry);
+        }
+    }
+    if (index >= options_.size_pages) {
+        return fail(ErrorCode::past_end);
+    }
+    Result<Counted> page = load_nowait(index);
+    if (!page) {
+        page = load(index);
+    }
+    if (!page) {
+        return tl::unexpected(std::move(page.error()));
+    }
+    const Status granted = [&]() -> Status {
+        const LockGuard guard(table_lock);
+        // Dead or protected since we looked: the pin keeps the addresses, not the right to open them.
+        if (Status refused = forbidden(); !refused) {
+            return refused;
+        }
+        PageTableEntry& entry = region.entry(index);
+        if (entry.private_copy()) {
+            entry.set_present();
+            return grant(region, index, entry);
+        }
+        entry.map_shared(page->frame);
+        if (wanted == Access::write) {
+            if (region.sharing() == Sharing::copy_on_write) {
+                return grant_private_copy(region, index, entry);
+            }
+            entry.set_writable_and_dirty();
+        }
+        return grant(region, index, entry);
+    }();
+    put(*page);
+    return granted;
+}
+
+/// Opens the hardware as far as the entry allows. Page-table lock.
+template <class Variant>
+Status PageMap<Variant>::grant(RegionType& region, PageIndex index, PageTableEntry& entry) {
+    std::byte* address = region.address_of(index);
+    const Access rights = std::min(entry.rights(), region.protection);
+    Status opened = Machine::set_access(address, page_size, rights);
+    if (!opened) {
+        // No room for another mapping, and the hardware unknown: close the region, which merges it, and try again.
+        if (Status closed = region.close_hardware(); !closed) {
+            return closed;
+        }
+        opened = Machine::set_access(address, page_size, rights);
+    }
+    return opened;
+}
+
+/// Gives a region its own copy of the page it maps. The kernel copies now, while the caller holds the page: later, a
+/// removal could have returned the original. Page-table lock.
+template <class Variant>
+Status PageMap<Variant>::grant_private_copy(RegionType& region, PageIndex index, PageTableEntry& entry) {
+    PageTableEntry copied;
+    copied.map_private_copy();
+    if (Status opened = grant(region, index, copied); !opened) {
+        return opened;
+    }
+    if (Status done = ObjectMemory::copy_now(region.address_of(index)); !done) {
+        // Still the shared page: back to reading it.
+        if (Status closed = grant(region, index, entry); !closed) {
+            return closed;
+        }
+        return done;
+    }
+    entry = copied;
+    return {};
+}
+
+}  // namespace page_map_lab

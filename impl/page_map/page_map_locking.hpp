@@ -1,0 +1,62 @@
+// How the page map's writers take turns: the map's lock and the removal word.
+#pragma once
+
+#include "impl/page_map/page_map.hpp"
+
+namespace page_map_lab {
+
+/// Holds the map's lock. A thread of a quiescent-state flavour goes offline before it waits for it (invariant 8).
+template <class Variant>
+class PageMap<Variant>::WriterLock {
+public:
+    explicit WriterLock(PageMap& map) : map_(map) { lock(); }
+    ~WriterLock() {
+        if (held_) {
+            unlock();
+        }
+    }
+    WriterLock(const WriterLock&) = delete;
+    WriterLock& operator=(const WriterLock&) = delete;
+
+    void lock() {
+        if (!map_.lock_.try_lock()) {
+            typename Thread::OfflineScope offline;
+            map_.lock_.lock();
+        }
+        held_ = true;
+    }
+    void unlock() {
+        held_ = false;
+        map_.lock_.unlock();
+    }
+
+private:
+    PageMap& map_;
+    bool held_ = false;
+};
+
+/// The removal word: false for all but one of those who want it at a time.
+template <class Variant>
+class PageMap<Variant>::RemovalTurn {
+public:
+    explicit RemovalTurn(PageMap& map)
+        : map_(map),
+          // [removal-turn] acquire: sees the worklist as the last holder left it before its release.
+          taken_(map.removal_active_.exchange(1, std::memory_order_acquire) == 0) {}
+    ~RemovalTurn() {
+        if (taken_) {
+            // [removal-turn] release: pairs with the acquire above.
+            map_.removal_active_.store(0, std::memory_order_release);
+        }
+    }
+    RemovalTurn(const RemovalTurn&) = delete;
+    RemovalTurn& operator=(const RemovalTurn&) = delete;
+
+    explicit operator bool() const noexcept { return taken_; }
+
+private:
+    PageMap& map_;
+    const bool taken_;
+};
+
+}  // namespace page_map_lab

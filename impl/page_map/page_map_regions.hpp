@@ -1,0 +1,131 @@
+// The reverse map: adding, protecting, pinning and removing regions.
+//
+// Source: the reference, lines 15 to 31; munmap and mprotect as SEMANTICS.md, sections 2 to 4, correct them.
+#pragma once
+
+#include <algorithm>
+
+#include "impl/page_map/page_map_locking.hpp"
+
+namespace page_map_lab {
+
+template <class Variant>
+Result<typename PageMap<Variant>::RegionType*> PageMap<Variant>::add_region(Space& space, const RegionOptions& options) {
+    if (memory_ == nullptr) {
+        return fail(ErrorCode::unavailable, "a map without memory has no regions: give it an ObjectMemory");
+    }
+    if (options.pages.empty() || options.pages.wraps()) {
+        return fail(ErrorCode::bad_range, "a region has at least one page and does not wrap around");
+    }
+    if (options.pages.end() > memory_->size_pages()) {
+        return fail(ErrorCode::past_end, "a region of pages [" + std::to_string(options.pages.first) + ", " +
+                                             std::to_string(options.pages.end()) + ") leaves the object's " +
+                                             std::to_string(memory_->size_pages()) + " pages");
+    }
+    Result<std::byte*> base = memory_->map(options.pages, options.sharing);
+    if (!base) {
+        return tl::unexpected(std::move(base.error()));
+    }
+    FaultServer<Machine>& server = *this;  // a private base: make_unique cannot convert to it
+    auto region = std::make_unique<RegionType>(space, server, options, *base);
+    RegionType* added = region.get();
+    space.attach(*added);
+    std::list<std::unique_ptr<RegionType>> link;
+    link.push_back(std::move(region));
+    WriterLock lock(*this);
+    regions_.splice(regions_.end(), link);
+    return added;
+}
+
+/// Close the hardware; fold and clear under the page-table lock; mark the region dead; unlink it under the map's lock; wait
+/// for its pins; only then give the addresses back.
+template <class Variant>
+Status PageMap<Variant>::remove_region(RegionType* region) {
+    std::unique_ptr<RegionType> unlinked;
+    {
+        WriterLock lock(*this);
+        {
+            const LockGuard guard(region->space().page_table_lock());
+            if (Status closed = region->close_hardware(); !closed) {
+                return closed;
+            }
+            for (PageIndex index = region->pages().first; index != region->pages().end(); ++index) {
+                PageTableEntry& entry = region->entry(index);
+                if (entry.maps_shared_page() && entry.dirty()) {
+                    PageType& page = (*frames_)[entry.frame()];
+                    set_dirty(page);  // defect 2
+                }
+                entry.unmap();
+            }
+            region->dead = true;
+        }
+        const auto position =
+            std::find_if(regions_.begin(), regions_.end(), [&](const auto& held) { return held.get() == region; });
+        check(position != regions_.end(), "a region is removed once, from the map it was added to");
+        unlinked = std::move(*position);
+        regions_.erase(position);
+    }
+    region->space().detach(*region);
+    {
+        typename Thread::OfflineScope offline;
+        while (region->pinned()) {
+            Machine::yield();  // a fault in flight; it finds the region dead
+        }
+    }
+    return ObjectMemory::unmap(region->base(), region->pages().count);
+}
+
+template <class Variant>
+Status PageMap<Variant>::protect_region(RegionType& region, Access protection) {
+    WriterLock lock(*this);
+    const LockGuard guard(region.space().page_table_lock());
+    if (protection < region.protection) {
+        // What was written stays dirty in its entry, whatever the protection is now (defect 14). Entries that are still
+        // allowed something stay present and fault back.
+        if (Status closed = region.close_hardware(); !closed) {
+            return closed;
+        }
+        for (PageIndex index = region.pages().first; index != region.pages().end(); ++index) {
+            PageTableEntry& entry = region.entry(index);
+            if (!entry.private_copy()) {
+                entry.clear_writable();
+            }
+            if (protection == Access::none) {
+                entry.clear_present();
+            }
+        }
+    }
+    region.protection = protection;
+    return {};
+}
+
+template <class Variant>
+void PageMap<Variant>::set_region_locked(RegionType& region, bool locked) {
+    WriterLock lock(*this);
+    region.space().set_locked(region, locked);
+}
+
+/// Visits every mapped entry of the regions in `range`, each region under its page-table lock: `visit(region, index, entry)`.
+/// Private copies are nobody's business but their region's. Map lock.
+template <class Variant>
+template <class Visit>
+void PageMap<Variant>::for_each_entry(PageRange range, bool skip_pinned, Visit&& visit) {
+    for (const auto& region : regions_) {
+        if (skip_pinned && region->locked) {
+            continue;
+        }
+        // Where the region and the range overlap, wherever either begins (defect 1).
+        const PageRange common = region->pages().intersection(range);
+        if (common.empty()) {
+            continue;
+        }
+        const LockGuard guard(region->space().page_table_lock());
+        for (PageIndex index = common.first; index != common.end(); ++index) {
+            if (PageTableEntry& entry = region->entry(index); entry.maps_shared_page()) {
+                visit(*region, index, entry);
+            }
+        }
+    }
+}
+
+}  // namespace page_map_lab

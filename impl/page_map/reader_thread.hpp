@@ -1,0 +1,85 @@
+// What a thread owes its read path: registration, and to be offline while it blocks.
+//
+// Each thread that calls a page map holds a `ReaderThread<ReadPath>` for as long. A fault handler may interrupt a thread
+// that is not registered, or is offline: `OnlineScope` brings it online for the time of the fault and puts back what was.
+//
+// Thread safety: every member concerns the calling thread alone.
+#pragma once
+
+#include <cstdint>
+
+#include "impl/core/check.hpp"
+
+namespace page_map_lab {
+
+template <class ReadPath>
+class ReaderThread {
+public:
+    /// Registers the calling thread, which is online from now on. A thread registers once.
+    ReaderThread() {
+        check(state_ == State::unregistered, "a thread registers once with its read path");
+        enter(State::online);
+    }
+    ~ReaderThread() { enter(State::unregistered); }
+    ReaderThread(const ReaderThread&) = delete;
+    ReaderThread& operator=(const ReaderThread&) = delete;
+
+    /// Whether the calling thread may open a read section now.
+    static bool is_online() noexcept { return state_ == State::online; }
+
+    /// Offline for a scope that blocks on a lock, a page or I/O, so that no grace period waits for it (invariant 8).
+    class OfflineScope {
+    public:
+        OfflineScope() : before_(state_) {
+            if (before_ == State::online) {
+                enter(State::offline);
+            }
+        }
+        ~OfflineScope() { enter(before_); }
+        OfflineScope(const OfflineScope&) = delete;
+        OfflineScope& operator=(const OfflineScope&) = delete;
+
+    private:
+        const typename ReaderThread::State before_;
+    };
+
+    /// Online for a scope that reads, whatever the thread was before.
+    class OnlineScope {
+    public:
+        OnlineScope() : before_(state_) { enter(State::online); }
+        ~OnlineScope() { enter(before_); }
+        OnlineScope(const OnlineScope&) = delete;
+        OnlineScope& operator=(const OnlineScope&) = delete;
+
+    private:
+        const typename ReaderThread::State before_;
+    };
+
+private:
+    enum class State : std::uint8_t { unregistered, offline, online };
+
+    static void enter(State next) {
+        if (next == state_) {
+            return;
+        }
+        if (state_ == State::unregistered) {
+            ReadPath::register_thread();
+            state_ = State::online;
+        }
+        if (next == State::unregistered) {
+            if (state_ == State::offline) {
+                ReadPath::online();
+            }
+            ReadPath::unregister_thread();
+        } else if (next == State::offline) {
+            ReadPath::offline();
+        } else if (state_ == State::offline) {
+            ReadPath::online();
+        }
+        state_ = next;
+    }
+
+    static inline thread_local State state_ = State::unregistered;
+};
+
+}  // namespace page_map_lab
