@@ -33,11 +33,11 @@ struct TlbMechanism {
 
 /// What no file says: the architecture, and what the hypervisor says of itself in CPUID.
 struct MachineIdentity {
-    std::string architecture;              ///< as uname -m
-    std::int64_t page_size = 4096;         ///< bytes
-    std::string hypervisor_signature;      ///< CPUID 0x40000000, for example "KVMKVMKVM"; empty on bare metal
-    std::uint32_t hypervisor_features = 0; ///< CPUID 0x40000001 EAX, of KVM
-    std::uint32_t hypervisor_hints = 0;    ///< CPUID 0x40000001 EDX, of KVM
+    std::string architecture;               ///< as uname -m
+    std::int64_t page_size = 4096;          ///< bytes
+    std::string hypervisor_signature{};     ///< CPUID 0x40000000, for example "KVMKVMKVM"; empty on bare metal
+    std::uint32_t hypervisor_features = 0;  ///< CPUID 0x40000001 EAX, of KVM
+    std::uint32_t hypervisor_hints = 0;     ///< CPUID 0x40000001 EDX, of KVM
 
     /// That of the machine this runs on.
     static MachineIdentity read();

@@ -1,15 +1,15 @@
 #include "impl/platform/node_arena.hpp"
 
-#include <fcntl.h>
 #include <linux/mempolicy.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -56,9 +56,9 @@ struct Allocations {
     std::vector<void*> objects;
 };
 
-#define SKIP_WHERE_SUPPLY_IS_MALLOC()                                        \
-    if (NodeArena::supply_is_malloc()) {                                     \
-        GTEST_SKIP() << "a sanitizer's malloc supplies the memory";          \
+#define SKIP_WHERE_SUPPLY_IS_MALLOC()                               \
+    if (NodeArena::supply_is_malloc()) {                            \
+        GTEST_SKIP() << "a sanitizer's malloc supplies the memory"; \
     }
 
 TEST(NodeArena, a_bound_arena_has_the_policy_of_its_node_and_an_unbound_one_has_none) {
