@@ -5,15 +5,16 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cctype>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <sstream>
+#include <system_error>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -88,7 +89,8 @@ Fact fact_of_file(std::string name, const fs::path& root, const char* path, Choo
     if (auto value = choose(*text.value)) {
         return known(std::move(name), FactValue(*value));
     }
-    return missing(std::move(name), std::string("/") + path + " does not say it: \"" + text.value->substr(0, 60) + "\"");
+    return missing(std::move(name),
+                   std::string("/") + path + " does not say it: \"" + text.value->substr(0, 60) + "\"");
 }
 
 template <class Value = std::int64_t>
@@ -149,7 +151,8 @@ public:
                 return known(name, found);
             }
         }
-        return missing(name, !why_.empty() ? why_ : "/proc/cpuinfo has no field \"" + std::string(*fields.begin()) + "\"");
+        return missing(name,
+                       !why_.empty() ? why_ : "/proc/cpuinfo has no field \"" + std::string(*fields.begin()) + "\"");
     }
 
 private:
@@ -176,8 +179,9 @@ Fact hypervisor_fact(const ProcessorInfo& processor, const fs::path& root, const
     if (processor.has_flag("hypervisor")) {
         return known("hypervisor", std::string("unknown"), "the processor says there is one, but not which");
     }
-    return missing("hypervisor", is_arm(identity) ? "none is announced to this system: bare metal, or a hypervisor that hides"
-                                                  : "the processor reports none: bare metal");
+    return missing("hypervisor", is_arm(identity)
+                                     ? "none is announced to this system: bare metal, or a hypervisor that hides"
+                                     : "the processor reports none: bare metal");
 }
 
 /// A guest shares its processors with neighbours unless its host promised otherwise.
@@ -198,8 +202,9 @@ TlbMechanism tlb_mechanism_of(const ProcessorInfo& processor, const Fact& hyperv
         return {"broadcast", "aarch64: TLBI instructions reach the other processors without interrupts"};
     }
     if (processor.has_flag("invlpgb")) {
-        return {"invlpgb", "the processor has INVLPGB and the kernel uses it, without interrupts, for processes that ran "
-                           "on three or more processors; smaller ones are still interrupted"};
+        return {"invlpgb",
+                "the processor has INVLPGB and the kernel uses it, without interrupts, for processes that ran on three "
+                "or more processors; smaller ones are still interrupted"};
     }
     if (identity.hypervisor_signature.starts_with(kvm_signature)) {
         // The kernel's own conditions: pv_tlb_flush_supported() in arch/x86/kernel/kvm.c.
@@ -212,7 +217,8 @@ TlbMechanism tlb_mechanism_of(const ProcessorInfo& processor, const Fact& hyperv
             return {"ipi", "KVM says its virtual processors are never preempted, so Linux uses plain interrupts"};
         }
         if (processor.has_flag("monitor") || logical_cpus <= 1) {
-            return {"ipi", "KVM offers a paravirtual flush, which Linux uses only without MWAIT and on several processors"};
+            return {"ipi",
+                    "KVM offers a paravirtual flush, which Linux uses only without MWAIT and on several processors"};
         }
         return {"ipi_paravirtual", "KVM offers a paravirtual flush: running virtual processors are interrupted, "
                                    "preempted ones flush when they run again"};
@@ -259,8 +265,28 @@ std::string hash_of(const std::string& text) {
     return digits.data();
 }
 
-/// The same for every run on a machine, and after a new kernel: only hardware counts, and of the memory only its order
-/// of magnitude, because the kernel's figure moves with what it and a balloon keep.
+/// The memory that is plugged in and online. Not what /proc/meminfo calls total: that leaves out what the kernel keeps,
+/// and grows while a kernel that starts lazily takes memory into use.
+Fact memory_fact(const Topology& topology, const fs::path& root) {
+    std::error_code none;
+    std::int64_t blocks = 0;
+    for (const auto& entry : fs::directory_iterator(root / "sys/devices/system/memory", none)) {
+        const std::string block = "sys/devices/system/memory/" + entry.path().filename().string() + "/state";
+        blocks += read_text(root, block.c_str()).value == "online" ? 1 : 0;
+    }
+    const Text block_size = read_text(root, "sys/devices/system/memory/block_size_bytes");  // hexadecimal
+    const std::int64_t block_bytes = block_size.value ? std::strtoll(block_size.value->c_str(), nullptr, 16) : 0;
+    if (blocks * block_bytes != 0) {
+        return known("memory_bytes", blocks * block_bytes);
+    }
+    return topology.machine_memory_bytes() != 0
+               ? known("memory_bytes", static_cast<std::int64_t>(topology.machine_memory_bytes()),
+                       "without what the kernel keeps for itself")
+               : missing("memory_bytes", "neither /sys/devices/system/memory nor the topology says it");
+}
+
+/// The same for every run on a machine, and after a new kernel: only hardware counts, and not the memory, which a
+/// hypervisor gives and takes, and which no two ways of asking agree about.
 std::string name_of_host(const Topology& topology, const ProcessorInfo& processor, const Fact& hypervisor,
                          const MachineIdentity& identity) {
     const std::string model = processor.value("model name");
@@ -269,10 +295,8 @@ std::string name_of_host(const Topology& topology, const ProcessorInfo& processo
                               "CPU architecture", "CPU variant", "CPU part", "CPU revision"}) {
         facts += "|" + processor.value(field);
     }
-    for (const std::uint64_t count :
-         {std::uint64_t{topology.machine_logical_cpus()}, std::uint64_t{topology.machine_cores()},
-          std::uint64_t{topology.machine_packages()}, std::uint64_t{topology.machine_numa_nodes()},
-          std::bit_ceil(topology.machine_memory_bytes())}) {
+    for (const unsigned count : {topology.machine_logical_cpus(), topology.machine_cores(),
+                                 topology.machine_packages(), topology.machine_numa_nodes()}) {
         facts += "|" + std::to_string(count);
     }
     for (const CacheLevel& cache : topology.caches()) {
@@ -297,6 +321,15 @@ Fact governor_fact(const fs::path& root) {
     Fact fact = word_of_file("governor", root, "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     if (!fact.value) {
         fact.why = "no cpufreq here: the firmware or the hypervisor chooses the frequency";
+    }
+    return fact;
+}
+
+Fact flush_ceiling_fact(const fs::path& root) {
+    Fact fact =
+        number_of_file("tlb_single_page_flush_ceiling", root, "sys/kernel/debug/x86/tlb_single_page_flush_ceiling");
+    if (!fact.value) {
+        fact.why += "; on x86 it is in debugfs: mount -t debugfs debugfs /sys/kernel/debug";
     }
     return fact;
 }
@@ -335,7 +368,8 @@ MachineIdentity MachineIdentity::read() {
 }
 
 const Fact* HostFacts::find(std::string_view wanted) const noexcept {
-    const auto found = std::find_if(facts.begin(), facts.end(), [wanted](const Fact& fact) { return fact.name == wanted; });
+    const auto found =
+        std::find_if(facts.begin(), facts.end(), [wanted](const Fact& fact) { return fact.name == wanted; });
     return found != facts.end() ? &*found : nullptr;
 }
 
@@ -356,8 +390,7 @@ HostFacts read_host_facts(const Topology& topology, const fs::path& root, const 
         count("cores", topology.machine_cores()),
         count("packages", topology.machine_packages()),
         count("numa_nodes", topology.machine_numa_nodes()),
-        topology.machine_memory_bytes() != 0 ? count("memory_bytes", topology.machine_memory_bytes())
-                                             : missing("memory_bytes", "the topology does not say"),
+        memory_fact(topology, root),
         word_of_file("kernel", root, "proc/sys/kernel/osrelease"),
         hypervisor,
         processor.fact("microcode", {"microcode"}),
@@ -395,7 +428,7 @@ std::vector<Fact> read_environment_facts(const fs::path& root) {
                      }),
         malloc_fact(),
         number_of_file("nmi_watchdog", root, "proc/sys/kernel/nmi_watchdog"),
-        number_of_file("tlb_single_page_flush_ceiling", root, "sys/kernel/debug/x86/tlb_single_page_flush_ceiling"),
+        flush_ceiling_fact(root),
     };
 }
 

@@ -1,7 +1,7 @@
-// What must be known about a machine to read its numbers: hardware, kernel, settings and noise, each fact with its value
-// or the reason why there is none.
+// What must be known about a machine to read its numbers: hardware, kernel, settings and noise, each fact with its
+// value or the reason why there is none.
 //
-// Thread safety: all functions only read. Source: /proc, /sys, uname, CPUID; the root of the files can be another folder.
+// Thread safety: all functions only read. Source: /proc, /sys, uname, CPUID; the root of the files can be elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ struct MachineIdentity {
 /// What changes only with the machine, its firmware or its kernel.
 struct HostFacts {
     std::string name;         ///< "<readable>-<8 hex digits of a hash of the hardware facts>"
-    std::vector<Fact> facts;  ///< cpu_model, vendor, logical_cpus, cores, packages, numa_nodes, memory_bytes, kernel, ...
+    std::vector<Fact> facts;  ///< cpu_model, vendor, logical_cpus, cores, packages, numa_nodes, memory_bytes, ...
     std::vector<CacheLevel> caches;
     TlbMechanism tlb_mechanism;
 

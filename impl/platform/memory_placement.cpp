@@ -61,8 +61,9 @@ Result<MemoryPolicy> MemoryPolicy::parse(std::string_view text) {
             return policy;
         }
     }
-    return fail(ErrorCode::usage, "memory policy \"" + std::string(text) +
-                                      "\" is unknown: use local, interleave, or node: with a node's number such as node:0");
+    return fail(ErrorCode::usage,
+                "memory policy \"" + std::string(text) +
+                    "\" is unknown: use local, interleave, or node: with a node's number such as node:0");
 }
 
 MemoryPolicy MemoryPolicy::on_node(unsigned os_node) {
@@ -90,8 +91,8 @@ Status MemoryPolicy::apply(const Topology& topology, void* memory, std::size_t b
     }
     const std::vector<unsigned> known = topology.numa_nodes();
     if (kind_ == Kind::node && !contains(known, node_)) {
-        return fail(ErrorCode::usage, "memory policy " + text() + " names a node that this process may not use: it has " +
-                                          joined(known));
+        return fail(ErrorCode::usage,
+                    "memory policy " + text() + " names a node that this process may not use: it has " + joined(known));
     }
     Bitmap nodes = make_bitmap();
     hwloc_membind_policy_t policy = HWLOC_MEMBIND_FIRSTTOUCH;
@@ -112,10 +113,12 @@ Status MemoryPolicy::apply(const Topology& topology, void* memory, std::size_t b
             break;
     }
     if (hwloc_set_area_membind(topology.native(), memory, bytes, nodes.get(), policy, flags) != 0) {
-        return fail(ErrorCode::system, "memory policy " + text() +
-                                           " could not be applied: is memory left on the node (numactl --hardware), and "
-                                           "may this process bind memory (seccomp of a container)?",
-                    errno);
+        const int error = errno;
+        return fail(error == EPERM ? ErrorCode::denied : ErrorCode::system,
+                    "memory policy " + text() +
+                        " could not be applied: is memory left on the node (numactl --hardware), and may this process "
+                        "bind memory (a container's seccomp profile may forbid it)?",
+                    error);
     }
     return {};
 }

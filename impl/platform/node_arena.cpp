@@ -1,6 +1,6 @@
 // How memory gets to its node: jemalloc asks the operating system for extents through hooks. Ours lets jemalloc's own
-// hook map the extent, then sets its memory policy before any byte of it is touched. The arena's metadata comes the same
-// way.
+// hook map the extent, then sets its memory policy before any byte of it is touched. The arena's metadata comes the
+// same way.
 #include "impl/platform/node_arena.hpp"
 
 #include <sys/mman.h>
@@ -167,7 +167,7 @@ void* NodeArena::State::map_extent(extent_hooks_t* hooks, void* address, std::si
 void NodeArena::State::create_arena() {
     system = control<extent_hooks_t*>("arena.0.extent_hooks").value_or(nullptr);
     if (system == nullptr) {
-        throw std::runtime_error("node arena: jemalloc does not answer mallctl: is the program linked with libjemalloc?");
+        throw std::runtime_error("node arena: jemalloc does not answer mallctl: link the program with libjemalloc");
     }
     extent_hooks_t* ours = this;
     *ours = *system;

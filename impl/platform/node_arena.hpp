@@ -43,8 +43,8 @@ public:
     /// Zeroed memory of `bytes`, aligned to `alignment` (a power of two), or nullptr where the budget or the node's
     /// memory is used up.
     void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
-    /// Gives back what `allocate` returned for the same `bytes` and `alignment`. The destructor takes back what is left;
-    /// where the supply is malloc it does not, so that LeakSanitizer reports it.
+    /// Gives back what `allocate` returned for the same `bytes` and `alignment`. The destructor takes back what is
+    /// left; where the supply is malloc it does not, so that LeakSanitizer reports it.
     void release(void* memory, std::size_t bytes, std::size_t alignment) noexcept;
 
     /// From now on `allocate` returns nullptr where the bytes asked for and still live would exceed `bytes`. Counted as

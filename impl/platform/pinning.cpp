@@ -18,8 +18,9 @@ constexpr std::string_view list_prefix = "list:";
 constexpr unsigned largest_os_index = 65535;  // far above any kernel's limit; keeps a mistyped range from eating memory
 
 tl::unexpected<Error> bad_plan(std::string_view text, const std::string& what) {
-    return fail(ErrorCode::usage, "pinning plan \"" + std::string(text) + "\" " + what +
-                                      ": use compact, scatter, per_node, or list: with OS indices such as list:0,2,4-7");
+    return fail(ErrorCode::usage,
+                "pinning plan \"" + std::string(text) + "\" " + what +
+                    ": use compact, scatter, per_node, or list: with OS indices such as list:0,2,4-7");
 }
 
 std::optional<unsigned> parse_index(std::string_view text) {

@@ -1,4 +1,4 @@
-// Which processors and memory nodes there are, and how they lie to each other: hwloc's answer, in the few words we need.
+// Which processors and memory nodes there are, and how they lie to each other: hwloc's answer, in few words.
 //
 // Thread safety: a Topology does not change after it was made; all its members may be called at once.
 //

@@ -119,6 +119,20 @@ TEST(HostFacts, a_name_is_fit_for_a_folder_whatever_the_processor_is_called) {
     EXPECT_THAT(read_host_facts(server(), root.path(), metal()).name, StartsWith("x86-64-64cpu-"));
 }
 
+TEST(HostFacts, memory_is_what_is_online_and_does_not_change_the_name) {
+    const FakeRoot root;
+    const HostFacts before = read_host_facts(server(), root.path(), metal());
+    EXPECT_EQ(value<std::int64_t>(before.facts, "memory_bytes"),
+              static_cast<std::int64_t>(server().machine_memory_bytes()));
+    root.file("sys/devices/system/memory/block_size_bytes", "8000000\n");
+    root.file("sys/devices/system/memory/memory0/state", "online\n");
+    root.file("sys/devices/system/memory/memory1/state", "offline\n");
+    root.file("sys/devices/system/memory/memory32/state", "online\n");
+    const HostFacts after = read_host_facts(server(), root.path(), metal());
+    EXPECT_EQ(value<std::int64_t>(after.facts, "memory_bytes"), 2 * (std::int64_t{128} << 20));
+    EXPECT_EQ(after.name, before.name);
+}
+
 TEST(HostFacts, what_is_missing_has_no_value_and_says_why) {
     const FakeRoot root;
     fs::remove(root.path() / "proc/cpuinfo");
