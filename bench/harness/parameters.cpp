@@ -41,12 +41,10 @@ std::string to_string(const ParameterValue& value) {
     return std::get<std::string>(value);
 }
 
-void Parameters::set(std::string_view name, ParameterValue value) {
-    for (auto& [known, old] : values_) {
-        if (known == name) {
-            old = std::move(value);
-            return;
-        }
+void Parameters::set(std::string_view name, ParameterValue value, bool in_name) {
+    check(!has(name), "a parameter is set once");
+    if (in_name) {
+        name_ += (name_.empty() ? "" : "/") + std::string(name) + ":" + to_string(value);
     }
     values_.emplace_back(std::string(name), std::move(value));
 }
@@ -74,29 +72,31 @@ const std::string& Parameters::text(std::string_view name) const {
     return *word;
 }
 
-std::string Parameters::name() const {
-    std::string text;
-    for (const auto& [name, value] : values_) {
-        text += (text.empty() ? "" : "/") + name + ":" + to_string(value);
-    }
-    return text;
-}
-
 ParameterAxis ParameterAxis::words(std::string name, std::vector<std::string> values, std::vector<std::string> more) {
-    ParameterAxis axis{.name = std::move(name), .smoke = {values.begin(), values.end()}, .real = {}};
+    ParameterAxis axis;
+    axis.name = std::move(name);
+    axis.smoke = {values.begin(), values.end()};
     axis.real = axis.smoke;
     axis.choices = std::move(values);
     axis.choices.insert(axis.choices.end(), more.begin(), more.end());
     return axis;
 }
 
+ParameterAxis ParameterAxis::option(std::string name, std::vector<std::string> choices) {
+    ParameterAxis axis = words(std::move(name), {choices.front()}, {choices.begin() + 1, choices.end()});
+    axis.unnamed = axis.smoke.front();
+    return axis;
+}
+
 ParameterAxis ParameterAxis::numbers(std::string name, std::vector<std::uint64_t> smoke,
                                      std::vector<std::uint64_t> real, std::uint64_t minimum, std::uint64_t maximum) {
-    return ParameterAxis{.name = std::move(name),
-                         .smoke = {smoke.begin(), smoke.end()},
-                         .real = {real.begin(), real.end()},
-                         .minimum = minimum,
-                         .maximum = maximum};
+    ParameterAxis axis;
+    axis.name = std::move(name);
+    axis.smoke = {smoke.begin(), smoke.end()};
+    axis.real = {real.begin(), real.end()};
+    axis.minimum = minimum;
+    axis.maximum = maximum;
+    return axis;
 }
 
 ParameterAxis ParameterAxis::threads() {

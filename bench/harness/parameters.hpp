@@ -5,7 +5,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,8 +26,8 @@ class Parameters {
 public:
     Parameters() = default;
 
-    /// Appends a parameter; a name that is there already gets the new value in its old place.
-    void set(std::string_view name, ParameterValue value);
+    /// Appends a parameter that is not there yet. `in_name`: whether `name()` mentions it.
+    void set(std::string_view name, ParameterValue value, bool in_name = true);
     bool has(std::string_view name) const;
 
     /// The value of a parameter that the workload declared; ends the program where it did not.
@@ -37,13 +37,14 @@ public:
     const std::vector<std::pair<std::string, ParameterValue>>& values() const { return values_; }
 
     /// "pages:4096/pattern:uniform/threads:1".
-    std::string name() const;
+    const std::string& name() const { return name_; }
 
     friend bool operator==(const Parameters&, const Parameters&) = default;
 
 private:
     const ParameterValue& value(std::string_view name) const;
     std::vector<std::pair<std::string, ParameterValue>> values_;
+    std::string name_;
 };
 
 /// One axis of a workload's sweep: the values at smoke size and at real size, and what else the user may ask for.
@@ -58,11 +59,15 @@ struct ParameterAxis {
     std::uint64_t minimum = 1;
     std::uint64_t maximum = std::uint64_t{1} << 52;
     std::string real_text{};  ///< printed by --describe in place of `real`, for example "1..cpus"
+    /// The value that a cell's name leaves out, so that a new parameter renames nothing.
+    std::optional<ParameterValue> unnamed{};
 
     bool takes_words() const { return !choices.empty(); }
 
     /// A word axis whose sizes all sweep the same values; `choices` are `values` and then `more`.
     static ParameterAxis words(std::string name, std::vector<std::string> values, std::vector<std::string> more = {});
+    /// A word axis that stays at its first choice, unnamed, unless the user sweeps it with --set.
+    static ParameterAxis option(std::string name, std::vector<std::string> choices);
     /// A number axis.
     static ParameterAxis numbers(std::string name, std::vector<std::uint64_t> smoke, std::vector<std::uint64_t> real,
                                  std::uint64_t minimum = 1, std::uint64_t maximum = std::uint64_t{1} << 52);

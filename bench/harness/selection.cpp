@@ -1,14 +1,52 @@
 #include "bench/harness/selection.hpp"
 
 #include <algorithm>
+#include <map>
+#include <optional>
+#include <sstream>
 
 #include <fnmatch.h>
 
 namespace page_map_lab::bench {
 namespace {
 
-bool matches(const std::string& pattern, const std::string& name) {
-    return name == pattern || fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+/// The policies that a full name asks for, axis by axis; nothing where `text` is no such name.
+std::optional<std::map<std::string, std::string>> parse_name(const std::string& text,
+                                                             const std::vector<PolicyAxis>& axes) {
+    std::map<std::string, std::string> policies;
+    std::istringstream segments(text);
+    for (std::string segment; std::getline(segments, segment, '/');) {
+        const std::size_t colon = std::min(segment.find(':'), segment.size());
+        const std::string axis = segment.substr(0, colon);
+        const std::string policy = colon == segment.size() ? "" : segment.substr(colon + 1);
+        const bool known = std::any_of(axes.begin(), axes.end(), [&](const PolicyAxis& candidate) {
+            return candidate.name == axis &&
+                   std::find(candidate.policies.begin(), candidate.policies.end(), policy) != candidate.policies.end();
+        });
+        if (!known || !policies.emplace(axis, policy).second) {
+            return std::nullopt;
+        }
+    }
+    return policies;
+}
+
+/// A name or a shell glob. A name may leave axes out (they are at their defaults) and may mention axes that the workload
+/// does not feel (they make no difference there).
+bool matches(const std::string& pattern, const Subject& subject, const WorkloadDescription& workload) {
+    if (fnmatch(pattern.c_str(), subject.name.c_str(), 0) == 0) {
+        return true;
+    }
+    auto wanted = parse_name(pattern, workload.policy_axes);
+    if (!wanted || subject.floor) {
+        return false;
+    }
+    std::map<std::string, std::string> has(subject.policies.begin(), subject.policies.end());
+    return std::all_of(workload.policy_axes.begin(), workload.policy_axes.end(), [&](const PolicyAxis& axis) {
+        const bool felt = std::find(workload.axes.begin(), workload.axes.end(), axis.name) != workload.axes.end();
+        wanted->try_emplace(axis.name, axis.default_policy);
+        has.try_emplace(axis.name, axis.default_policy);
+        return !felt || wanted->at(axis.name) == has.at(axis.name);
+    });
 }
 
 nlohmann::ordered_json to_json(const std::vector<ParameterValue>& values) {
@@ -53,14 +91,14 @@ Result<std::vector<const Subject*>> select_subjects(const WorkloadDescription& w
         return selected;
     }
     for (const auto& pattern : options.variants) {
-        const auto hit = [&](const Subject& subject) { return matches(pattern, subject.name); };
+        const auto hit = [&](const Subject& subject) { return matches(pattern, subject, workload); };
         if (std::none_of(workload.subjects.begin(), workload.subjects.end(), hit)) {
             return fail(ErrorCode::usage, "no variant of the " + workload.name + " workload matches '" + pattern +
                                               "': --describe lists those there are");
         }
     }
     for (const auto& subject : workload.subjects) {
-        const auto hit = [&](const std::string& pattern) { return matches(pattern, subject.name); };
+        const auto hit = [&](const std::string& pattern) { return matches(pattern, subject, workload); };
         if ((subject.floor && options.floors) ||
             std::any_of(options.variants.begin(), options.variants.end(), hit)) {
             selected.push_back(&subject);
@@ -71,7 +109,7 @@ Result<std::vector<const Subject*>> select_subjects(const WorkloadDescription& w
 
 Result<const Subject*> find_subject(const WorkloadDescription& workload, const std::string& name) {
     for (const auto& subject : workload.subjects) {
-        if (subject.name == name) {
+        if (matches(name, subject, workload)) {
             return &subject;
         }
     }
@@ -94,7 +132,7 @@ Result<std::vector<Parameters>> sweep(const WorkloadDescription& workload, const
         for (const auto& point : points) {
             for (const auto& value : values) {
                 extended.push_back(point);
-                extended.back().set(axis.name, value);
+                extended.back().set(axis.name, value, value != axis.unnamed);
             }
         }
         points = std::move(extended);

@@ -26,7 +26,7 @@ std::string cell_name(const WorkloadDescription& workload, const Subject& subjec
 /// Errors: usage, naming the pattern that matches nothing.
 Result<std::vector<const Subject*>> select_subjects(const WorkloadDescription& workload, const Options& options);
 
-/// The one subject of that exact name, for --beside. Errors: usage.
+/// The first subject that `name` matches, for --beside. Errors: usage.
 Result<const Subject*> find_subject(const WorkloadDescription& workload, const std::string& name);
 
 /// Every point of the sweep, the last parameter varying fastest. Errors: usage, for a bad list or an impossible point.

@@ -7,8 +7,8 @@
 //
 //     int main(int argc, char** argv) { return bench::workload_main(argc, argv, bench::lookup_workload()); }
 //
-// and a workload is one function that returns a WorkloadDescription whose `subjects` it fills by a loop over the
-// catalog's type list: `subjects.push_back(variant_subject<Variant, LookupCell>(axes))`.
+// and a workload is one function that returns a WorkloadDescription whose subjects add_variants (variant_subjects.hpp)
+// fills from the catalog. bench/workloads/lookup.hpp is the shortest example.
 #pragma once
 
 #include <cstdint>
@@ -64,6 +64,13 @@ struct Subject {
     std::function<std::unique_ptr<Cell>(const Parameters&)> make;
 };
 
+/// An axis that variants differ in, whether or not this workload feels it.
+struct PolicyAxis {
+    std::string name;
+    std::string default_policy;  ///< what a name that leaves the axis out means
+    std::vector<std::string> policies;
+};
+
 /// The one number that ranks a cell.
 struct Score {
     std::string metric;  ///< "ns_per_operation"
@@ -75,10 +82,11 @@ struct Score {
 struct WorkloadDescription {
     std::string name;
     std::string question;
-    std::vector<std::string> axes;  ///< the policies it can feel, in name order
+    std::vector<std::string> axes{};       ///< the policies it can feel, in name order (variant_subjects.hpp fills it)
+    std::vector<PolicyAxis> policy_axes{};  ///< every axis there is (variant_subjects.hpp fills it)
     std::vector<ParameterAxis> parameters;
     Score score;
-    std::vector<Subject> subjects;
+    std::vector<Subject> subjects{};
     bool takes_trace = false;
 
     /// Whether this point of the sweep can be run at all. Errors: usage, naming the parameter and the way out.

@@ -138,7 +138,9 @@ int run(const WorkloadDescription& workload, const Options& options) {
         }
     }
 
-    RecordParts parts{.workload = &workload, .options = &options};
+    RecordParts parts;
+    parts.workload = &workload;
+    parts.options = &options;
     parts.host = read_host_facts(*topology);
     parts.environment = read_environment_facts();
     parts.started = utc_now();
