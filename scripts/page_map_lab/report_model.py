@@ -1,0 +1,232 @@
+"""What a report says, before it is drawn: hosts, workloads, rows with ratios, and the answer to each workload's question.
+
+Hosts are kept apart from the first step on: no raw time of one host ever meets one of another, only ratios stand side by side.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from page_map_lab.compare_cells import Comparison, base_for, compare_variants, group_cells, launch_score, typical_score
+from page_map_lab.records import Cell, CellKey, Record
+from page_map_lab.statistics import FASTER, INDISTINGUISHABLE, SLOWER
+
+DEFAULT_BASE = "layout:radix/read:rcu_qsbr/shootdown:batched"
+
+QUESTIONS = {
+    "lookup": "Which layout and read path find a resident page fastest?",
+    "insert": "Which layout takes new pages fastest?",
+    "load": "What does it cost when threads race to load pages?",
+    "fault": "What does touching a page cost that is not there, or not writable?",
+    "shootdown": "Which way of revoking mapped pages costs the initiator and its victims least?",
+    "remove": "How fast are pages taken away again, and which phase costs most?",
+    "mixed": "Which variant serves readers and writers best while an evictor keeps the map small?",
+    "replay": "Which variant replays the recorded trace of a real program fastest?",
+}
+
+# Which cell answers a workload's question when several are measured alike: the plainest one.
+PLAIN_PARAMETERS = {"stride": 1, "pattern": "uniform", "dirty_percent": 0, "memory": "local"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant at one set of parameters on one host; `comparison` is None for the base itself and where there is none."""
+
+    key: CellKey
+    variant: str
+    label: str
+    is_base: bool
+    cells: tuple[Cell, ...]
+    score: float | None
+    comparison: Comparison | None
+
+    @property
+    def floor(self) -> bool:
+        """Whether this is a floor, which is held against but cannot win."""
+        return self.cells[0].floor
+
+    @property
+    def launches(self) -> int:
+        """How many launches gave a usable score."""
+        return sum(launch_score(cell) is not None for cell in self.cells)
+
+    @property
+    def excluded(self) -> int:
+        """How many repetitions were left out."""
+        return sum(cell.excluded_count for cell in self.cells)
+
+    @property
+    def certainty(self) -> str:
+        """interval, single launch, or how many launches there are."""
+        if self.comparison is not None and self.comparison.estimate.has_interval:
+            return "interval"
+        if self.is_base:
+            return "base"
+        return "single launch" if self.launches == 1 else f"{self.launches} launches"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The first screen's line for one workload."""
+
+    winner: str
+    winner_label: str
+    ratio: float | None
+    low: float | None
+    high: float | None
+    sureness: str
+    where: str
+    remark: str
+
+
+@dataclass
+class WorkloadReport:
+    """Everything about one workload on one host."""
+
+    name: str
+    question: str
+    rows: list[Row]
+    base: str | None
+    headline: CellKey | None
+    answer: Answer
+
+    def at(self, key: CellKey) -> list[Row]:
+        """The rows of one question."""
+        return [row for row in self.rows if row.key == key]
+
+    def keys(self) -> list[CellKey]:
+        """Every question asked, in order."""
+        return list(dict.fromkeys(row.key for row in self.rows))
+
+
+@dataclass
+class HostReport:
+    """Everything about one host."""
+
+    name: str
+    records: list[Record]
+    workloads: list[WorkloadReport] = field(default_factory=list)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The host's facts as its first record has them."""
+        return self.records[0].host
+
+
+def build(records: Sequence[Record], base: str = DEFAULT_BASE) -> list[HostReport]:
+    """One report for each host, ordered by name."""
+    by_host: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_host[record.host_name].append(record)
+    return [_host(name, by_host[name], base) for name in sorted(by_host)]
+
+
+def short_label(variant: str, base: str | None) -> str:
+    """What sets the variant apart from the base: `read:rcu_memb` rather than the whole name."""
+    if base is None or variant == base or variant.startswith("floor:"):
+        return variant
+    different = [part for part in variant.split("/") if part not in base.split("/")]
+    return " ".join(different) or variant
+
+
+def steps_away(variant: str, base: str | None) -> int:
+    """On how many axes the variant differs from the base."""
+    return 0 if base is None else len(set(variant.split("/")) - set(base.split("/")))
+
+
+def _host(name: str, records: list[Record], base: str) -> HostReport:
+    report = HostReport(name, records)
+    groups = group_cells(records)
+    comparisons = {(c.key, c.contender): c for c in compare_variants(records, base)}
+    for workload in dict.fromkeys(key.workload for key in groups):
+        keys = [key for key in groups if key.workload == workload]
+        bases = {key: base_for(base, groups[key]) for key in keys}
+        rows = []
+        for key in keys:
+            for variant, cells in groups[key].items():
+                rows.append(
+                    Row(
+                        key,
+                        variant,
+                        short_label(variant, bases[key]),
+                        variant == bases[key],
+                        tuple(cells),
+                        typical_score(cells),
+                        comparisons.get((key, variant)),
+                    )
+                )
+        found_base = next((found for found in bases.values() if found), None)
+        headline = _headline(keys, rows)
+        question = QUESTIONS.get(workload, f"Which variant is best at {workload}?")
+        answer = _answer([row for row in rows if row.key == headline], rows)
+        report.workloads.append(WorkloadReport(workload, question, rows, found_base, headline, answer))
+    return report
+
+
+def _headline(keys: Sequence[CellKey], rows: Sequence[Row]) -> CellKey | None:
+    def worth(key: CellKey) -> tuple[Any, ...]:
+        here = [row for row in rows if row.key == key]
+        intervals = sum(row.certainty == "interval" for row in here)
+        plain = sum(key.value(name) == value for name, value in PLAIN_PARAMETERS.items())
+        pages = key.value("pages")
+        # 512 pages is one page-table page: a typical batch, and beyond the kernel's ceiling for single flushes.
+        typical = -abs(int(pages) - 512) if isinstance(pages, (int, float)) and key.workload == "shootdown" else 0
+        return key.memory in ("", "local"), intervals, len(here), plain, typical
+
+    return max(keys, key=worth, default=None)
+
+
+def _answer(here: Sequence[Row], everywhere: Sequence[Row]) -> Answer:
+    where = here[0].key.text() if here else ""
+    base = next((row for row in here if row.is_base), None)
+    contenders = [row for row in here if row.comparison is not None and not row.floor]
+    faster = sorted((r for r in contenders if r.comparison.verdict == FASTER), key=lambda r: r.comparison.estimate.ratio)
+    guesses = [r for r in contenders if r.comparison.verdict not in (FASTER, SLOWER, INDISTINGUISHABLE)]
+    guess = min(guesses, key=lambda r: r.comparison.estimate.ratio, default=None)
+    remarks = []
+    if faster:
+        first = faster[0].comparison.estimate
+        ties = [row.label for row in faster[1:] if row.comparison.estimate.low <= first.high]
+        if ties:
+            remarks.append(f"not told apart from {', '.join(ties)}")
+    elif base is not None:
+        same = [row.label for row in contenders if row.comparison.verdict == INDISTINGUISHABLE]
+        if same:
+            remarks.append(f"indistinguishable from it: {', '.join(same[:4])}{' and more' if len(same) > 4 else ''}")
+    if guess is not None and guess.comparison.estimate.ratio < (faster[0].comparison.estimate.ratio if faster else 0.97):
+        estimate = guess.comparison.estimate
+        launches = "one launch" if estimate.contender_launches == 1 else f"{estimate.contender_launches} launches"
+        remarks.append(f"{guess.label} looked like {estimate.ratio:.2f}x in {launches}: measure it again")
+    if faster:
+        winner = faster[0]
+        estimate = winner.comparison.estimate
+        wins = _wins(winner.variant, everywhere)
+        remarks.insert(0, wins)
+        sure = f"sure: the interval over {estimate.contender_launches} launches excludes 1, corrected for all cells"
+        return Answer(winner.variant, winner.label, estimate.ratio, estimate.low, estimate.high, sure, where, "; ".join(remarks))
+    if base is not None:
+        decided = [row for row in contenders if row.comparison.estimate.has_interval]
+        sure = (
+            f"nothing is measurably cheaper than the base ({len(decided)} of {len(contenders)} others have intervals)"
+            if decided
+            else f"not enough data: no variant has five launches (base: {base.launches})"
+        )
+        return Answer(base.variant, "the base", None, None, None, sure, where, "; ".join(remarks))
+    return _answer_without_base(here, where)
+
+
+def _answer_without_base(here: Sequence[Row], where: str) -> Answer:
+    ranked = [row for row in here if row.score is not None and not row.floor]
+    if not ranked:
+        return Answer("", "no usable number", None, None, None, "every repetition was excluded", where, "")
+    better_is_more = ranked[0].cells[0].direction == "higher_is_better"
+    best = (max if better_is_more else min)(ranked, key=lambda row: row.score)
+    return Answer(best.variant, best.variant, None, None, None, "no base was measured here, so no ratio", where, "")
+
+
+def _wins(variant: str, rows: Sequence[Row]) -> str:
+    mine = [row.comparison.verdict for row in rows if row.variant == variant and row.comparison is not None]
+    return f"faster in {mine.count(FASTER)}, slower in {mine.count(SLOWER)} of {len(mine)} parameter sets"

@@ -1,0 +1,129 @@
+"""The report's rows as flat tables: for CSV files, for Markdown and for the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from page_map_lab.pictures_curves import merged_histogram, percentile
+from page_map_lab.pictures_ratios import counter_name
+from page_map_lab.report_model import HostReport, Row
+
+CSV_FIELDS = (
+    "host", "workload", "variant", "base", "floor", "parameters", "size", "plan", "memory", "metric", "unit", "direction",
+    "score", "ratio", "low", "high", "adjusted_p", "verdict", "certainty", "method", "launches", "base_launches",
+    "excluded_repetitions", "check", "records", "base_records",
+)  # fmt: skip
+COUNTER_FIELDS = (
+    "host", "workload", "variant", "parameters", "counter", "event", "scope", "mode", "value", "enabled_ns", "running_ns",
+    "state", "why", "per_operation", "record",
+)  # fmt: skip
+
+
+@dataclass
+class RecordIndex:
+    """Gives every record a short name (R1, R2 ...) for tables, and a path relative to where the report lies."""
+
+    folder: Path
+    names: dict[Path, str] = field(default_factory=dict)
+
+    def add(self, host: HostReport) -> None:
+        """Names the host's records in order."""
+        for record in host.records:
+            self.names.setdefault(record.path, f"R{len(self.names) + 1}")
+
+    def relative(self, path: Path) -> str:
+        """The record's path as seen from the report."""
+        return Path(os.path.relpath(path.resolve(), self.folder.resolve())).as_posix()
+
+    def place(self, source: str) -> str:
+        """A raw record's place, `file#/cells/3`, as seen from the report."""
+        path, separator, pointer = source.partition("#")
+        return self.relative(Path(path)) + separator + pointer
+
+    def short(self, row: Row) -> list[tuple[str, str]]:
+        """The short names of the row's records, each with the place inside it."""
+        return [(self.names[cell.record.path], f"/cells/{cell.position}") for cell in row.cells]
+
+
+def csv_text(fields: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
+    """The rows as CSV; what is not known stays empty."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, fields, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: "" if row.get(name) is None else row[name] for name in fields})
+    return stream.getvalue()
+
+
+def cell_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[str, Any]]:
+    """One flat row for each variant at each set of parameters."""
+    for host in hosts:
+        for workload in host.workloads:
+            for row in workload.rows:
+                first, comparison = row.cells[0], row.comparison
+                estimate = comparison.estimate if comparison else None
+                yield {
+                    "host": host.name,
+                    "workload": workload.name,
+                    "variant": row.variant,
+                    "base": comparison.base if comparison else (row.variant if row.is_base else None),
+                    "floor": int(row.floor),
+                    "parameters": " ".join(f"{name}={value}" for name, value in row.key.parameters),
+                    "size": row.key.size,
+                    "plan": row.key.plan,
+                    "memory": row.key.memory,
+                    "metric": first.metric,
+                    "unit": first.unit,
+                    "direction": first.direction,
+                    "score": row.score,
+                    "ratio": estimate.ratio if estimate else None,
+                    "low": estimate.low if estimate else None,
+                    "high": estimate.high if estimate else None,
+                    "adjusted_p": comparison.adjusted_p if comparison else None,
+                    "verdict": comparison.verdict if comparison else ("base" if row.is_base else None),
+                    "certainty": row.certainty,
+                    "method": estimate.method if estimate else None,
+                    "launches": row.launches,
+                    "base_launches": estimate.base_launches if estimate else None,
+                    "excluded_repetitions": row.excluded,
+                    "check": "passed" if all(cell.check_passed for cell in row.cells) else "failed",
+                    "records": " ".join(index.place(cell.source()) for cell in row.cells),
+                    "base_records": " ".join(index.place(c.source()) for c in comparison.base_cells) if comparison else None,
+                }
+
+
+def counter_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[str, Any]]:
+    """One flat row for each counter reading of each cell."""
+    for host in hosts:
+        for workload in host.workloads:
+            for row in workload.rows:
+                for cell in row.cells:
+                    for reading in cell.counters:
+                        yield {
+                            **reading,
+                            "host": host.name,
+                            "workload": workload.name,
+                            "variant": row.variant,
+                            "parameters": " ".join(f"{name}={value}" for name, value in row.key.parameters),
+                            "counter": counter_name(reading),
+                            "record": index.place(cell.source()),
+                        }
+
+
+def tail_texts(row: Row) -> list[dict[str, Any]]:
+    """For each kind of latency of the row: role, name, count and percentiles in ns, all launches together."""
+    kinds = dict.fromkeys((h["role"], h["name"]) for cell in row.cells for h in cell.histograms)
+    found = []
+    for role, name in kinds:
+        merged = merged_histogram(row.cells, role, name)
+        if merged is not None:
+            largest = max(h["max"] or 0 for c in row.cells for h in c.histograms if (h["role"], h["name"]) == (role, name))
+            shares = {f"p{100 * share:g}": percentile(merged, share) for share in (0.5, 0.9, 0.99, 0.999)}
+            found.append({"role": role, "name": name, "count": int(merged["count"]), **shares, "max": largest})
+    return found
