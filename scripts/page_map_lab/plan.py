@@ -127,12 +127,22 @@ def check_matches(request: Request, workloads: list[Workload]) -> None:
         if not any(workload.select(pattern) for workload in workloads):
             known = [name for workload in workloads for name in [*workload.variants, *workload.floors]]
             raise UsageError(f'unknown variant "{pattern}"{nearest(pattern, known)}: `lab list` shows what exists')
-    for parameter in request.parameters:
+    for parameter, values in request.parameters.items():
+        check_choices(parameter, values, workloads)
         if not any(parameter in workload.parameters for workload in workloads):
             known = sorted({name for workload in workloads for name in workload.parameters})
             raise UsageError(f'no chosen workload has the parameter "{parameter}": there is {", ".join(known)}')
     if request.trace and not any(workload.replays_traces for workload in workloads):
         raise UsageError("no chosen workload replays a trace: leave --trace out, or name such a workload")
+
+
+def check_choices(parameter: str, values: list[str], workloads: list[Workload]) -> None:
+    """Refuses a word that no chosen workload takes for a parameter of words."""
+    taken = [workload.parameters[parameter] for workload in workloads if parameter in workload.parameters]
+    choices = [words["choices"] for words in taken if isinstance(words, dict) and "choices" in words]
+    for value in values:
+        if choices and not any(value in words for words in choices):
+            raise UsageError(f'{parameter} "{value}" does not exist: there is {", ".join(choices[0])}')
 
 
 def cells_per_variant(workload: Workload, request: Request) -> int:

@@ -31,9 +31,10 @@ def probe(workload: binaries.Workload, request: Request) -> dict[str, Any]:
     """One tiny launch whose record says who the host is, how the binary was built, and whether it can do what is asked."""
     single = {name: workload.sizes(name, "smoke")[:1] for name in workload.parameters}
     parameters = {name: [str(value) for value in values] for name, values in single.items() if values}
+    parameters |= {name: values[:1] for name, values in request.parameters.items() if name in workload.parameters}
     small = Request(
         workloads=[workload.name], variants=[workload.base() or next(iter(workload.variants))], parameters=parameters,
-        placement_plan=None, counters=request.counters, require_counters=request.require_counters,
+        counters=request.counters, require_counters=request.require_counters,
         memory=request.memory, trace=request.trace if workload.replays_traces else None,
         launches=1, repetitions=1, min_time_ms=1, seed=1,
     )  # fmt: skip

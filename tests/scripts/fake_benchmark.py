@@ -50,12 +50,15 @@ def describe(workload: str) -> dict:
         "floors": FLOORS[workload],
         "parameters": {
             "pages": {"smoke": [4096], "real": [4096, 262144]},
-            "pattern": ["sequential", "uniform"],
+            "pattern": {
+                "smoke": ["sequential", "uniform"], "real": ["sequential", "uniform"],
+                "choices": ["sequential", "uniform", "zipf", "one_hot"],
+            },
             "threads": {"smoke": [1, 2], "real": "1..cpus"},
         },
         "score": {"metric": "ns_per_operation", "unit": "ns", "direction": "lower_is_better"},
         "trace": workload == "replay",
-    }
+    }  # fmt: skip
 
 
 def name_of(policies: dict[str, str]) -> str:
@@ -122,9 +125,11 @@ def cell_of(workload: str, variant: str, pages: str, pattern: str, threads: str,
 def record_of(workload: str, options: dict, arguments: list[str], misbehaviour: str) -> dict:
     """The record of one launch."""
     said = describe(workload)
-    threads = options.get("--threads", ["1,2"])[0].split(",")
-    pages = options.get("--pages", ["4096"])[0].split(",")
-    patterns = options.get("--pattern", ["sequential,uniform"])[0].split(",")
+    given = dict(text.split("=") for text in options.get("--set", []))
+    given |= {name: options[f"--{name}"][0] for name in ("threads", "pages", "pattern") if f"--{name}" in options}
+    threads = given.get("threads", "1,2").split(",")
+    pages = given.get("pages", "4096").split(",")
+    patterns = given.get("pattern", "sequential,uniform").split(",")
     variants = options.get("--variant") or [variant["name"] for variant in said["variants"]]
     return {
         "schema_version": 1,

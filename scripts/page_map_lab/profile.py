@@ -1,0 +1,158 @@
+"""`lab profile WORKLOAD VARIANT...`: where the time of some variants goes, as one session folder with a page.
+
+One launch measures all variants interleaved, without a profiler, for scores, phases and counters; then each variant is run
+alone under perf. perf is left out where it is not installed, and samples by the clock where there is no PMU: the page says so.
+"""
+
+import argparse
+import json
+import signal
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from page_map_lab import atomic_file, binaries, build, doctor, paths, perf, profile_page, run_request
+from page_map_lab import run as measuring
+from page_map_lab.cli_errors import CheckFailedError, ExitCode, LabError, UsageError
+from page_map_lab.launch import command_of, run_process
+from page_map_lab.machine import Machine
+from page_map_lab.plan import Effort, Request, check_matches, chosen_variants, launch_arguments
+from page_map_lab.progress import Progress
+from page_map_lab.run_folder import refuse_other_builds
+
+LAUNCH_TIMEOUT_S = 600
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `lab profile`."""
+    parser.add_argument("workload", metavar="WORKLOAD", help="the workload to profile")
+    parser.add_argument("variant", nargs="+", metavar="VARIANT", help="variants or floors: names or shell globs")
+    parser.add_argument("--threads", metavar="LIST", help="thread counts (default: the fewest)")
+    parser.add_argument("--pages", metavar="LIST", help="pages of the object")
+    parser.add_argument("--pattern", metavar="LIST", help="key patterns")
+    parser.add_argument("--set", action="append", metavar="KEY=LIST", help="values of any other parameter (repeatable)")
+    parser.add_argument("--trace", metavar="FILE", help="the trace that replay replays")
+    parser.add_argument("--plan", default="compact", metavar="P", help="which processors (default compact)")
+    parser.add_argument("--counters", metavar="SET", help=f"counters: {', '.join(run_request.COUNTER_SETS)}")
+    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="repetitions of each cell (default 5)")
+    parser.add_argument("--min-time-ms", type=int, default=100, metavar="N", help="time of one repetition (default 100)")
+    parser.add_argument("--frequency", type=int, default=997, metavar="HZ", help="samples a second (default 997)")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="decides orders and keys (default 1)")
+    parser.add_argument("--waive", action="append", default=[], metavar="CHECK", help="a hard finding not to stop for, or all")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the session folder")
+
+
+def make_request(namespace: argparse.Namespace) -> Request:
+    """What to measure, checked as far as that goes without binaries."""
+    doctor.require_known(namespace.waive)
+    for value, option in (
+        (namespace.repetitions, "--repetitions"),
+        (namespace.min_time_ms, "--min-time-ms"),
+        (namespace.frequency, "--frequency"),
+    ):
+        run_request.positive(value, option)
+    if namespace.counters and namespace.counters not in run_request.COUNTER_SETS:
+        raise UsageError(f'--counters "{namespace.counters}" is no set: use {", ".join(run_request.COUNTER_SETS)}')
+    if namespace.out and namespace.out.exists() and any(namespace.out.iterdir() if namespace.out.is_dir() else [1]):
+        raise UsageError(f"--out {namespace.out} is not an empty folder: name another")
+    binaries.check_names_before_building([namespace.workload], namespace.variant)
+    return Request(
+        workloads=[namespace.workload],
+        variants=namespace.variant,
+        parameters=run_request.sweep(namespace),
+        placement_plan=run_request.check_pinning_plan(namespace.plan),
+        counters=namespace.counters,
+        trace=run_request.check_trace(namespace.trace) if namespace.trace else None,
+        repetitions=namespace.repetitions,
+        min_time_ms=namespace.min_time_ms,
+        seed=namespace.seed,
+    )
+
+
+def one_thread_unless_asked(request: Request, workload: binaries.Workload) -> Request:
+    """A profile of several thread counts at once says nothing: the fewest, unless the user names some."""
+    if "threads" in request.parameters or "threads" not in workload.parameters:
+        return request
+    fewest = [str(value) for value in workload.sizes("threads", "smoke")[:1]]
+    return Request(**{**vars(request), "parameters": {**request.parameters, "threads": fewest}})
+
+
+def launch(command: list[str], folder: Path, what: str) -> None:
+    """Runs one launch of the session, which must succeed."""
+    outcome = run_process(command, LAUNCH_TIMEOUT_S, folder / "launch.log")
+    if outcome.exit_code == ExitCode.CHECK_FAILED:
+        raise CheckFailedError(f"{what}: {outcome.message}")
+    if outcome.exit_code:
+        raise LabError(f"{what} cannot be profiled: {outcome.message}")
+
+
+def file_name(variant: str) -> str:
+    """A variant's name as a folder's."""
+    return variant.replace("/", "+").replace(":", "-")
+
+
+def measure(
+    namespace: argparse.Namespace, workload: binaries.Workload, request: Request, names: list[str], session: Path
+) -> dict[str, Any]:
+    """Everything the page is made of."""
+    effort = Effort(namespace.repetitions, namespace.min_time_ms, 0)
+    why_not = perf.why_absent()
+    progress = Progress([1.0] * (1 + (0 if why_not else len(names))), namespace.quiet)
+    try:
+        progress.show("scores, phases and counters")
+        record = session / "record.json"
+        arguments = launch_arguments(workload, request, names, effort, request.seed)
+        launch(command_of(workload.path, arguments, record), session, workload.name)
+        value = atomic_file.read_json(record, "the record")
+        refuse_other_builds(value, record)
+        progress.step_done()
+        profiles = []
+        event = perf.event(Machine())
+        for name in names if why_not is None else []:
+            progress.show(f"perf, {name}")
+            folder = session / file_name(name)
+            folder.mkdir()
+            alone = launch_arguments(workload, request, [name], effort, request.seed)
+            command = command_of(workload.path, alone, folder / "record-under-perf.json")
+            launch(perf.record_command(folder, event, namespace.frequency, command), folder, name)
+            profiles.append(perf.texts(folder, name))
+            progress.step_done()
+    finally:
+        progress.clear()
+    return {"record": value, "profiles": profiles, "event": event, "why_no_perf": why_not, "arguments": arguments}
+
+
+def run(namespace: argparse.Namespace) -> int:
+    """Profiles, and prints the session folder last."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    request = make_request(namespace)
+    if namespace.dry_run and not build.is_built():
+        print("would build the preset bench first, then measure and profile " + ", ".join(namespace.variant))
+        return ExitCode.OK
+    folder = build.ensure_built(namespace.quiet)
+    measuring.refuse_build(folder)
+    workload = binaries.describe_all(folder, [namespace.workload])[namespace.workload]
+    check_matches(request, [workload])
+    if workload.replays_traces and not request.trace:
+        request = Request(**{**vars(request), "trace": run_request.shipped_trace()})
+    request = one_thread_unless_asked(request, workload)
+    names = chosen_variants(workload, request.variants)
+    if namespace.dry_run:
+        print("\n".join(f"would profile: {name}" for name in names))
+        return ExitCode.OK
+    findings = measuring.quiet_machine(namespace.out or paths.RESULTS, run_request.waived_names(namespace.waive))
+    moment = datetime.now(timezone.utc)
+    host = measuring.probe(workload, request)["host"]["name"]
+    session = namespace.out or paths.RESULTS / host / f"{moment:%Y-%m-%d-%H%M%S}-profile-{workload.name}"
+    session.mkdir(parents=True, exist_ok=True)
+    measured = measure(namespace, workload, request, names, session)
+    atomic_file.write_text(session / "index.html", profile_page.page(workload, names, measured, findings))
+    if namespace.json:
+        said = {"session": str(session.resolve()), "page": str((session / "index.html").resolve()), "variants": names}
+        print(json.dumps({**said, "event": measured["event"], "why_no_perf": measured["why_no_perf"]}, indent=1))
+        return ExitCode.OK
+    if measured["why_no_perf"]:
+        print(f"no perf: {measured['why_no_perf']}")
+    print(paths.shown(session / "index.html"))
+    print(paths.shown(session))
+    return ExitCode.OK

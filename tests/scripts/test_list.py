@@ -1,0 +1,92 @@
+"""`lab list`, and what the lab understands of --describe."""
+
+from pathlib import Path
+
+import fake_benchmark
+import pytest
+from lab_process import lab
+
+from page_map_lab import binaries
+
+
+@pytest.fixture(name="folder")
+def fixture_folder(tmp_path: Path) -> Path:
+    """A folder of fake binaries."""
+    return fake_benchmark.install(tmp_path / "bin", "lookup", "remove")
+
+
+def workload(folder: Path, name: str) -> binaries.Workload:
+    """One fake workload as the lab sees it."""
+    return binaries.describe(folder / f"bench_{name}")
+
+
+def test_list_says_what_the_binaries_say(folder: Path) -> None:
+    said = lab(folder, "list", "--json").json
+    assert [entry["workload"] for entry in said] == ["lookup", "remove"]
+    assert said[0]["base"] == "layout:radix/read:rcu_qsbr"
+    assert len(said[1]["variants"]) == 18 and said[0]["floors"] == ["floor:array"]
+    text = lab(folder, "list", "lookup").out
+    assert "layout:xarray/read:spinlock" in text and "4096" in text and "remove" not in text
+
+
+def test_list_refuses_what_does_not_exist(folder: Path) -> None:
+    assert lab(folder, "list", "lokup").failed_with(2, "lokup", 'did you mean "lookup"')
+    assert lab(folder, "list", "--variant", "layout:nonsense").failed_with(2, "layout:nonsense")
+
+
+def test_a_binary_that_cannot_describe_itself_is_named(folder: Path) -> None:
+    (folder / "bench_lookup").write_text("#!/bin/sh\necho nonsense\n")
+    assert lab(folder, "list").failed_with(2, "bench_lookup --describe is malformed")
+    (folder / "bench_lookup").write_text("#!/bin/sh\necho broken >&2\nexit 7\n")
+    assert lab(folder, "list").failed_with(2, "bench_lookup --describe failed (broken)")
+    assert lab(folder / "nowhere", "list").failed_with(2, "nowhere")
+
+
+def test_the_base_is_one_variant_and_its_steps_differ_along_one_axis(folder: Path) -> None:
+    remove = workload(folder, "remove")
+    assert remove.base() == "layout:radix/read:rcu_qsbr/shootdown:batched"
+    assert sorted(remove.steps()) == [
+        "layout:flat/read:rcu_qsbr/shootdown:batched",
+        "layout:radix/read:rcu_memb/shootdown:batched",
+        "layout:radix/read:rcu_qsbr/shootdown:per_page",
+        "layout:radix/read:spinlock/shootdown:batched",
+        "layout:xarray/read:rcu_qsbr/shootdown:batched",
+    ]
+
+
+def test_an_axis_beyond_the_base_counts_as_a_step_where_a_name_shows_it() -> None:
+    base = {"layout": "radix", "read": "rcu_qsbr"}
+    assert binaries.distance({**base, "frames": "keep"}, base) == 1
+    assert binaries.distance({**base, "layout": "flat"}, base) == 1
+    assert binaries.distance(base, {**base, "shootdown": "batched"}) == 0
+
+
+def test_one_name_serves_workloads_that_feel_other_axes(folder: Path) -> None:
+    lookup, remove = workload(folder, "lookup"), workload(folder, "remove")
+    assert lookup.select("layout:flat/read:rcu_memb/shootdown:per_page") == ["layout:flat/read:rcu_memb"]
+    assert remove.select("layout:flat/read:rcu_memb") == ["layout:flat/read:rcu_memb/shootdown:batched"]
+    assert lookup.select("shootdown:per_page") == []
+    assert lookup.select("floor:*") == ["floor:array"]
+    assert len(lookup.select("layout:*/read:rcu_*")) == 6
+    assert remove.select("nonsense") == []
+
+
+def test_a_sweep_up_to_the_processors_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries.os, "sched_getaffinity", lambda _: set(range(6)))
+    assert binaries.expand("1..cpus") == [1, 2, 4, 6]
+    assert binaries.expand("uniform") == ["uniform"]
+
+
+def test_names_that_no_source_mentions_are_refused_before_a_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "bench_lookup.cpp").write_text("int main() {}")
+    (tmp_path / "variants").mkdir()
+    (tmp_path / "variants" / "radix.hpp").write_text('name = "radix";')
+    monkeypatch.setattr(binaries.paths, "ROOT", tmp_path)
+    monkeypatch.setattr(binaries.paths, "BUILD", tmp_path / "build")
+    monkeypatch.delenv("PAGE_MAP_LAB_BINARIES", raising=False)
+    binaries.check_names_before_building(["lookup"], ["layout:radix", "layout:r*"])
+    with pytest.raises(binaries.UsageError, match="unknown workload"):
+        binaries.check_names_before_building(["remove"], [])
+    with pytest.raises(binaries.UsageError, match="nothing is called radish"):
+        binaries.check_names_before_building([], ["layout:radish"])
