@@ -206,6 +206,8 @@ class OpenFiles:
         if event.name in _PROCESS_MAKERS:
             self._made_process(event)
             return
+        if event.name == "close" and event.resumes:
+            return  # done when it began
         handler = self._handlers.get(event.name)
         if handler is not None and event.result is not None:
             try:

@@ -18,7 +18,8 @@ _NAMED_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f
 
 @dataclass(slots=True)
 class Call:
-    """One system call of thread `pid`. `result` is None where it failed, or has not returned yet (`begins`)."""
+    """One system call of thread `pid`. `result` is None where it failed, or has not returned yet (`begins`). One that
+    began on an earlier line `resumes`."""
 
     pid: int
     name: str
@@ -26,6 +27,7 @@ class Call:
     result: int | None
     result_path: str | None
     begins: bool = False
+    resumes: bool = False
 
 
 @dataclass(slots=True)
@@ -128,4 +130,5 @@ def read_lines(lines: Iterable[str]) -> Iterator[Call | Exit]:
             text = start + resumed.group(2)
         call = _make_call(pid, text, begins)
         if call is not None:
+            call.resumes = resumed is not None
             yield call
