@@ -199,8 +199,7 @@ def check_agrees(said: dict[str, Any], kept: Request) -> None:
     known = asdict(kept)
     for name, value in said.items():
         if known[name] != value:
-            option = {"mode": "", "placement_plan": "plan"}.get(name, name.removesuffix("s").replace("_", "-"))
-            raise UsageError(f"the run began with another {option or 'mode'} ({known[name]}): resume it without that option")
+            raise UsageError(f"the run began with {name.replace('_', ' ')} {known[name]}, not {value}: resume it without that")
 
 
 def waived_names(waived: list[str]) -> list[str]:

@@ -1,0 +1,92 @@
+"""Which launches a run is made of, and in which order."""
+
+from pathlib import Path
+
+import fake_benchmark
+import pytest
+
+from page_map_lab import binaries, plan
+from page_map_lab.cli_errors import UsageError
+from page_map_lab.plan import COVERAGE, INTERVAL, Request, make_launches
+
+
+@pytest.fixture(name="workloads")
+def fixture_workloads(tmp_path: Path) -> list[binaries.Workload]:
+    """Two fake workloads."""
+    folder = fake_benchmark.install(tmp_path / "bin", "lookup", "remove")
+    return list(binaries.describe_all(folder).values())
+
+
+def test_every_variant_of_every_workload_is_covered_once(workloads: list[binaries.Workload]) -> None:
+    launches = [launch for launch in make_launches(Request(seed=1), workloads) if launch.kind == COVERAGE]
+    for workload in workloads:
+        covered = [name for launch in launches if launch.workload == workload.name for name in launch.variants]
+        assert sorted(covered) == sorted([*workload.variants, *workload.floors])
+
+
+def test_the_base_its_steps_and_the_floors_get_five_launches(workloads: list[binaries.Workload]) -> None:
+    launches = [launch for launch in make_launches(Request(seed=1), workloads) if launch.kind == INTERVAL]
+    for workload in workloads:
+        mine = [launch for launch in launches if launch.workload == workload.name]
+        assert sorted(launch.block for launch in mine) == [1, 2, 3, 4, 5]
+        for launch in mine:
+            assert set(launch.variants) == {workload.base(), *workload.steps(), *workload.floors}
+
+
+def test_the_seed_decides_the_order_and_blocks_stay_together(workloads: list[binaries.Workload]) -> None:
+    first, again, other = (make_launches(Request(seed=seed, launches=20), workloads) for seed in (1, 1, 2))
+    assert first == again
+    assert [launch.workload for launch in first] != [launch.workload for launch in other]
+    assert [launch.block for launch in first] == sorted(launch.block for launch in first)
+    assert len({launch.seed for launch in first}) == len(first)
+    assert len({tuple(launch.workload for launch in first if launch.block == block) for block in range(1, 21)}) > 1
+
+
+def test_named_variants_are_all_measured_in_every_launch(workloads: list[binaries.Workload]) -> None:
+    request = Request(variants=["layout:radix/read:*", "floor:array"], launches=2)
+    launches = make_launches(request, workloads)
+    lookups = [launch for launch in launches if launch.workload == "lookup"]
+    assert len(lookups) == 2 and all(len(launch.variants) == 4 for launch in lookups)
+
+
+def test_too_many_cells_are_split_and_the_base_is_in_every_part() -> None:
+    names = [f"v{number}" for number in range(10)]
+    parts = plan.split(names, each=10, most=40, base="v3")
+    assert all(len(part) <= 4 and part[0] == "v3" for part in parts)
+    assert sorted({name for part in parts for name in part}) == sorted(names)
+    assert plan.split(names, each=1, most=40, base="v3") == [names]
+
+
+def test_options_reach_only_workloads_that_know_them(workloads: list[binaries.Workload]) -> None:
+    request = Request(
+        parameters={"pages": ["64"], "pattern": ["zipf"]}, placement_plan="scatter", memory="interleave",
+        counters="tlb", require_counters=True, repetitions=7, min_time_ms=3, launches=1,
+    )  # fmt: skip
+    text = " ".join(make_launches(request, workloads)[0].arguments)
+    for part in ("--pages 64", "--pattern zipf", "--plan scatter", "--memory interleave", "--counters tlb"):
+        assert part in text
+    assert "--require-counters" in text and "--repetitions 7" in text and "--min-time-ms 3" in text
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (Request(variants=["layout:nonsense"]), "layout:nonsense"),
+        (Request(parameters={"colour": ["red"]}), "colour"),
+        (Request(parameters={"pattern": ["spiral"]}), "spiral"),
+        (Request(trace="/some.trace"), "trace"),
+        (Request(launches=1000), "too many"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(workloads: list[binaries.Workload], request_: Request, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        make_launches(request_, workloads)
+
+
+def test_a_plan_survives_being_written(workloads: list[binaries.Workload]) -> None:
+    made = plan.Plan("run", "host", "now", Request(seed=3), {"lookup": "0"}, make_launches(Request(seed=3), workloads))
+    assert plan.Plan.from_json(made.as_json(), Path("plan.json")) == made
+    with pytest.raises(UsageError, match="not a plan"):
+        plan.Plan.from_json({"plan_version": plan.PLAN_VERSION}, Path("plan.json"))
+    with pytest.raises(UsageError, match="start a new run"):
+        plan.Plan.from_json({**made.as_json(), "plan_version": 99}, Path("plan.json"))

@@ -1,0 +1,82 @@
+"""`lab profile`: the session folder, with and without perf."""
+
+import shutil
+from pathlib import Path
+
+import fake_benchmark
+import pytest
+from lab_process import lab
+
+from page_map_lab import perf
+from page_map_lab.machine import Machine
+
+BASE = "layout:radix/read:rcu_qsbr/shootdown:"
+
+
+@pytest.fixture(name="folder")
+def fixture_folder(tmp_path: Path) -> Path:
+    """A folder of fake binaries."""
+    return fake_benchmark.install(tmp_path / "bin", "lookup", "remove")
+
+
+def without_perf(tmp_path: Path) -> str:
+    """A PATH on which everything but perf is found."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("python3", "env", "cmake"):
+        if found := shutil.which(name):
+            (tools / name).symlink_to(found)
+    return str(tools)
+
+
+def test_without_perf_the_session_still_has_phases_and_counters(folder: Path, tmp_path: Path) -> None:
+    session = tmp_path / "session"
+    finished = lab(folder, "profile", "remove", BASE + "*", "--out", str(session), PATH=without_perf(tmp_path))
+    assert finished.code == 0 and finished.out.strip().splitlines()[-1] == str(session)
+    page = (session / "index.html").read_text()
+    for words in ("shoot_down", "no PMU here", "linux-perf", BASE + "per_page", BASE + "batched"):
+        assert words in page
+    assert (session / "record.json").exists()
+
+
+@pytest.mark.skipif(perf.why_absent() is not None, reason=perf.why_absent() or "")
+def test_with_perf_every_variant_is_sampled(folder: Path, tmp_path: Path) -> None:
+    session = tmp_path / "session"
+    said = lab(folder, "profile", "lookup", "layout:radix/read:rcu_qsbr", "--json", "--out", str(session)).json
+    assert said["session"] == str(session) and said["why_no_perf"] is None
+    sampled = session / "layout-radix+read-rcu_qsbr"
+    for name in ("perf.data", "functions.txt", "callers.txt", "record-under-perf.json"):
+        assert (sampled / name).stat().st_size > 0
+    assert ("There is no PMU here" in (session / "index.html").read_text()) == (said["event"] == "cpu-clock")
+
+
+def test_samples_are_the_clocks_without_a_pmu(tmp_path: Path) -> None:
+    assert perf.event(Machine(tmp_path)) == "cpu-clock"
+    (tmp_path / "sys/bus/event_source/devices/cpu").mkdir(parents=True)
+    assert perf.event(Machine(tmp_path)) == "cycles"
+
+
+def test_the_hottest_functions_are_the_users() -> None:
+    text = "# Overhead  Symbol\n 40.00%  [k] flush_tlb\n 30.10%  [.] page_map_lab::find(unsigned long)\n 9.00%  [.] put\n"
+    assert perf.hottest(text) == ["page_map_lab::find(unsigned long)", "put"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("remove", "layout:nonsense"), "layout:nonsense"),
+        (("remuve", "layout:*"), "remuve"),
+        (("remove", "layout:*", "--frequency", "0"), "--frequency"),
+        (("remove", "layout:*", "--counters", "sheep"), "sheep"),
+        (("remove",), "VARIANT"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(folder: Path, arguments: tuple[str, ...], words: str) -> None:
+    assert lab(folder, "profile", *arguments).failed_with(2, words)
+
+
+def test_a_session_is_not_overwritten_and_a_failed_check_is_5(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "session").mkdir()
+    (tmp_path / "session" / "kept").write_text("")
+    assert lab(folder, "profile", "remove", "floor:*", "--out", str(tmp_path / "session")).failed_with(2, "not an empty")
+    assert lab(folder, "profile", "remove", "floor:*", "--out", str(tmp_path / "new"), FAKE_REMOVE="check").code == 5

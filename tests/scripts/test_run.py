@@ -1,0 +1,205 @@
+"""`lab run`: what it writes, how it fails, and that nothing is lost when it is cut short."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import fake_benchmark
+import pytest
+from lab_process import LAB, environment, lab
+
+from page_map_lab import launch, run_request
+
+SMALL = ("--workload", "lookup", "--launches", "2", "--seed", "5")
+
+
+@pytest.fixture(name="folder")
+def fixture_folder(tmp_path: Path) -> Path:
+    """A folder of fake binaries."""
+    return fake_benchmark.install(tmp_path / "bin", "lookup", "remove")
+
+
+def records(run: Path) -> list[dict]:
+    """The records of a run."""
+    return [json.loads(path.read_text()) for path in sorted(run.glob("[0-9]*.json"))]
+
+
+def test_a_run_leaves_a_plan_and_one_whole_record_a_launch(folder: Path, tmp_path: Path) -> None:
+    finished = lab(folder, "run", *SMALL, "--out", str(tmp_path / "run"))
+    assert finished.code == 0 and finished.out.strip().splitlines()[-1] == str(tmp_path / "run")
+    made = records(tmp_path / "run")
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    assert len(made) == len(plan["launches"]) == 3 and plan["request"]["seed"] == 5
+    for planned, record in zip(plan["launches"], made):
+        assert record["launch"]["index"] == planned["index"] and record["launch"]["seed"] == planned["seed"]
+        assert record["launch"]["run"] == plan["run"]
+        assert record["gate"]["before"]["verdict"] in ("pass", "soft") and "findings" in record["gate"]["after"]
+    assert not list((tmp_path / "run").rglob("*.partial")) and not list((tmp_path / "run" / "logs").iterdir())
+
+
+def test_the_default_place_is_the_host_and_the_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from page_map_lab import main, paths
+
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    monkeypatch.setenv("PAGE_MAP_LAB_BINARIES", str(folder))
+    assert main.main(["run", *SMALL, "--quiet"]) == 0
+    plans = list((tmp_path / "results").glob("fake-00000000/*-quick/plan.json"))
+    assert len(plans) == 1
+
+
+def test_json_says_what_became_of_it(folder: Path, tmp_path: Path) -> None:
+    said = lab(folder, "run", *SMALL, "--json", "--out", str(tmp_path / "run")).json
+    assert said["launches"] == said["finished"] == 3 and said["failed"] == [] and said["host"] == "fake-00000000"
+
+
+def test_dry_run_prints_the_launches_and_does_nothing(folder: Path, tmp_path: Path) -> None:
+    finished = lab(folder, "run", *SMALL, "--dry-run", "--out", str(tmp_path / "run"))
+    assert finished.code == 0 and finished.out.count("bench_lookup --size smoke") == 3
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--workload", "lokup"), "lokup"),
+        (("--variant", "layout:nonsense"), "layout:nonsense"),
+        (("--threads", "0"), "--threads"),
+        (("--threads", "one"), "--threads"),
+        (("--threads", "9999"), "9999"),
+        (("--pages", "4..2"), "--pages"),
+        (("--pattern", "spiral"), "spiral"),
+        (("--set", "pages"), "KEY=VALUE"),
+        (("--set", "colour=red"), "colour"),
+        (("--plan", "everywhere"), "everywhere"),
+        (("--memory", "mars"), "mars"),
+        (("--counters", "sheep"), "sheep"),
+        (("--counters", "none", "--require-counters"), "--require-counters"),
+        (("--launches", "0"), "--launches"),
+        (("--repetitions", "-1"), "--repetitions"),
+        (("--timeout", "0"), "--timeout"),
+        (("--seed", "-1"), "--seed"),
+        (("--waive", "weather"), "weather"),
+        (("--trace", "/nowhere/x.trace"), "/nowhere/x.trace"),
+        (("--trace", "/dev/null"), "empty"),
+        (("--out", "/dev/null"), "/dev/null"),
+        (("--resume", "--out", "/nowhere/run"), "no run to resume"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(folder: Path, arguments: tuple[str, ...], words: str) -> None:
+    assert lab(folder, "run", *arguments).failed_with(2, words)
+
+
+def test_a_crash_and_a_hang_are_reported_and_the_others_go_on(folder: Path, tmp_path: Path) -> None:
+    for kind, words in (("crash", "SIGSEGV"), ("hang", "no end after 1 s")):
+        run = tmp_path / kind
+        arguments = ("--launches", "1", "--timeout", "1", "--seed", "1", "--out", str(run))
+        finished = lab(folder, "run", *arguments, FAKE_LOOKUP=kind)
+        assert finished.code == 5 and words in finished.err and "Traceback" not in finished.err
+        assert {record["cells"][0]["workload"] for record in records(run)} == {"remove"}
+        assert list((run / "logs").glob("*lookup.log"))
+        assert lab(folder, "run", "--resume", "--out", str(run)).code == 0
+        assert len(records(run)) == 4
+
+
+def test_a_failed_check_keeps_its_record_and_exits_5(folder: Path, tmp_path: Path) -> None:
+    finished = lab(folder, "run", *SMALL, "--out", str(tmp_path / "run"), FAKE_LOOKUP="check")
+    assert finished.failed_with(5, "a page was lost") and len(records(tmp_path / "run")) == 3
+    assert lab(folder, "run", "--resume", "--out", str(tmp_path / "run")).code == 5
+
+
+def test_unavailable_counters_exit_4_before_anything_is_measured(folder: Path, tmp_path: Path) -> None:
+    arguments = ("--counters", "tlb", "--require-counters", "--out", str(tmp_path / "run"))
+    assert lab(folder, "run", *SMALL, *arguments, FAKE_LOOKUP="counters").failed_with(4, "tlb")
+    assert not (tmp_path / "run").exists()
+
+
+def test_numbers_of_another_build_are_refused(folder: Path, tmp_path: Path) -> None:
+    arguments = (*SMALL, "--out", str(tmp_path / "run"))
+    assert lab(folder, "run", *arguments, FAKE_LOOKUP="other_build").failed_with(2, "dev", "only the preset bench")
+    (folder.parent / "CMakeCache.txt").write_text("PAGE_MAP_LAB_PRESET:STRING=tsan\n")
+    assert lab(folder, "run", *arguments).failed_with(2, "tsan")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_is_there(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    finished = lab(folder, "run", "--launches", "1", "--seed", "3", "--out", str(run), FAKE_LOOKUP="full_disk")
+    assert finished.failed_with(2, "disk is full", "--resume")
+    before = len(records(run))
+    assert lab(folder, "run", "--resume", "--out", str(run)).code == 0
+    assert 0 < before < len(records(run)) == 4
+
+
+def wait_for(condition, seconds: float = 20) -> None:
+    """Waits until something is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_cut_short_resumes_without_measuring_again(folder: Path, tmp_path: Path, how: int) -> None:
+    run = tmp_path / "run"
+    command = [LAB, "run", "--workload", "lookup", "--launches", "4", "--seed", "5", "--out", run]
+    with subprocess.Popen(
+        command, env=environment(folder, FAKE_LOOKUP="slow"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for(lambda: len(list(run.glob("[0-9]*.json"))) >= 2)
+        os.kill(process.pid, how)
+        said = process.communicate()[1]
+    kept = {path.name: path.stat().st_mtime_ns for path in run.glob("[0-9]*.json")}
+    assert 2 <= len(kept) < 5
+    if how != signal.SIGKILL:
+        assert process.returncode == 130 and said.count("\n") == 1 and "--resume" in said
+    assert lab(folder, "run", "--resume", "--out", str(run)).code == 0
+    after = {path.name: path.stat().st_mtime_ns for path in run.glob("[0-9]*.json")}
+    assert len(after) == 5
+    # One record may have been written but not yet completed when the lab was killed; all others stay as they were.
+    assert sum(after[name] == modified for name, modified in kept.items()) >= len(kept) - 1
+
+
+def test_resume_refuses_other_settings_and_other_binaries(folder: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    assert lab(folder, "run", *SMALL, "--out", run, FAKE_LOOKUP="crash").code == 5
+    assert lab(folder, "run", "--resume", "--out", run, "--launches", "9").failed_with(2, "launches")
+    with open(folder / "bench_lookup", "a", encoding="utf-8") as program:
+        program.write("# built anew\n")
+    assert lab(folder, "run", "--resume", "--out", run).failed_with(6, "bench_lookup")
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(folder: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    assert lab(folder, "run", *SMALL, "--out", run).code == 0
+    assert lab(folder, "run", *SMALL, "--out", run).failed_with(2, "--resume")
+
+
+def test_a_damaged_plan_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text("{")
+    assert lab(folder, "run", "--resume", "--out", str(tmp_path)).failed_with(2, "plan.json", "malformed")
+
+
+def test_replay_gets_a_trace_or_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fake_benchmark.install(tmp_path / "bin", "lookup", "replay")
+    trace = tmp_path / "a.trace"
+    trace.write_text("x")
+    finished = lab(folder, "run", "--dry-run", "--launches", "1", "--trace", str(trace))
+    assert f"--trace {trace}" in finished.out
+    monkeypatch.setattr(run_request.paths, "TRACES", tmp_path / "none")
+    assert run_request.shipped_trace() is None
+    monkeypatch.setattr(run_request.paths, "TRACES", tmp_path)
+    assert run_request.shipped_trace() == str(trace)
+
+
+def test_lists_of_numbers_are_written_out() -> None:
+    assert run_request.numbers("1..3,2,8", "--threads") == ["1", "2", "3", "8"]
+    assert run_request.numbers("4Ki,1Mi", "--pages") == ["4096", "1048576"]
+
+
+def test_a_process_says_why_it_failed() -> None:
+    assert launch.message_of("noise\nbench_lookup: no such page: look\n", 2) == "bench_lookup: no such page: look"
+    assert launch.message_of("", -9) == "ended by SIGKILL"
+    assert launch.message_of("", 3) == "exit status 3"

@@ -1,0 +1,33 @@
+"""scripts/test.sh, install.sh and .ci/run: their arguments, without running what they run."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = (ROOT / "scripts" / "run.sh", ROOT / "scripts" / "test.sh", ROOT / "scripts" / "install.sh", ROOT / ".ci" / "run")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_can_be_run_and_parsed(script: Path) -> None:
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [("--only", "nonsense"), ("--frobnicate",), ("--only=",), ("--only",)])
+def test_test_sh_refuses_unknown_parts(arguments: tuple[str, ...]) -> None:
+    finished = subprocess.run([SCRIPTS[1], *arguments], capture_output=True, text=True, check=False)
+    assert finished.returncode == 2 and finished.stderr.count("\n") == 1 and "unit" in finished.stderr
+
+
+def test_install_sh_refuses_unknown_sets() -> None:
+    finished = subprocess.run([SCRIPTS[2], "nonsense"], capture_output=True, text=True, check=False)
+    assert finished.returncode == 2 and finished.stderr.count("\n") == 1
+
+
+def test_continuous_integration_runs_the_tests_and_nothing_else() -> None:
+    lines = [line for line in SCRIPTS[3].read_text().splitlines() if line and not line.startswith("#")]
+    assert len(lines) == 1 and re.search(r"/scripts/test\.sh\"?$", lines[0])
