@@ -17,7 +17,6 @@
 #include <bit>
 #include <cstdint>
 #include <new>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -33,10 +32,28 @@ public:
     using Machine = typename ReadPath::Machine;
     using Shape = TreeShape<ReadPath>;
     using Pool = NodePool<Machine, tree_node_bytes, Header>;
-    using Retired = typename Pool::Retired;
+
+    /// Nodes that are unlinked and wait for a grace period; freed by free_all, once and after it.
+    class [[nodiscard]] Retired {
+    public:
+        Retired(Pool& leaves, Pool& interiors) noexcept : leaves_(leaves), interiors_(interiors) {}
+
+        std::size_t size() const noexcept { return leaves_.size() + interiors_.size(); }
+        void add(void* node, unsigned height) noexcept { (height == 1 ? leaves_ : interiors_).add(node); }
+        void free_all() noexcept {
+            leaves_.free_all();
+            interiors_.free_all();
+        }
+
+    private:
+        typename Pool::Retired leaves_;
+        typename Pool::Retired interiors_;
+    };
+
     static constexpr bool stable_under_readers = true;
 
-    Tree(NodeArena& arena, std::uint64_t pages) : capacity_(pages), pool_(arena), retired_(pool_) {}
+    Tree(NodeArena& arena, std::uint64_t pages)
+        : capacity_(pages), leaves_(arena), interiors_(arena), retired_(leaves_, interiors_) {}
     ~Tree() {
         retired_.free_all();
         const TreeRoot root = peek_root();
@@ -47,7 +64,9 @@ public:
     Tree(const Tree&) = delete;
     Tree& operator=(const Tree&) = delete;
 
-    Slot<Machine>* find_slot(PageIndex index) const noexcept { return Shape::find_slot(root_, index); }
+    [[gnu::always_inline]] Slot<Machine>* find_slot(PageIndex index) const noexcept {
+        return Shape::find_slot(root_, index);
+    }
 
     Result<Slot<Machine>*> claim(PageIndex index) {
         if (index >= capacity_) {
@@ -80,7 +99,7 @@ public:
             check((own.present & bit(position)) != 0, "a released slot was claimed");
             if (height > 1) {
                 Shape::interior(path[height]).links[position].publish(nullptr);
-                retired_.add(path[height - 1]);
+                retired_.add(path[height - 1], height - 1);
             }
             own.present &= ~bit(position);
             if (own.present != 0) {
@@ -88,7 +107,7 @@ public:
             }
             if (height == root.height()) {
                 root_.publish(TreeRoot{}.bits());
-                retired_.add(root.top());
+                retired_.add(root.top(), height);
                 return;
             }
         }
@@ -109,7 +128,7 @@ public:
     /// The tree's height: 0 when empty, 1 for a lone leaf.
     unsigned height() const noexcept { return peek_root().height(); }
     /// Bytes of node memory, what is not handed out included.
-    std::size_t memory_bytes() const noexcept { return pool_.memory_bytes(); }
+    std::size_t memory_bytes() const noexcept { return leaves_.memory_bytes() + interiors_.memory_bytes(); }
 
 protected:
     static constexpr std::uint64_t bit(unsigned position) noexcept { return std::uint64_t{1} << position; }
@@ -143,22 +162,26 @@ private:
         return Shape::interior(node).links[position].peek();
     }
 
-    /// Nodes taken from the pool before anything is changed, so that running out of memory changes nothing.
+    /// One leaf and what interior nodes are wanted, taken before anything is changed, so that running out of memory changes
+    /// nothing.
     class Supply {
     public:
-        Supply(Pool& pool, unsigned wanted) noexcept : pool_(pool) {
-            while (count_ < wanted) {
-                void* const node = pool_.allocate();
+        Supply(Tree& tree, unsigned interiors_wanted) noexcept : tree_(tree), leaf_(tree.leaves_.allocate()) {
+            while (leaf_ != nullptr && count_ < interiors_wanted) {
+                void* const node = tree_.interiors_.allocate();
                 if (node == nullptr) {
                     break;
                 }
-                nodes_[count_++] = node;
+                interiors_[count_++] = node;
             }
-            complete_ = count_ == wanted;
+            complete_ = leaf_ != nullptr && count_ == interiors_wanted;
         }
         ~Supply() {
+            if (leaf_ != nullptr) {
+                tree_.leaves_.release(leaf_);
+            }
             while (count_ > 0) {
-                pool_.release(nodes_[--count_]);
+                tree_.interiors_.release(interiors_[--count_]);
             }
         }
         Supply(const Supply&) = delete;
@@ -166,21 +189,23 @@ private:
 
         bool complete() const noexcept { return complete_; }
 
-        /// An empty node of `height`.
-        void* take(unsigned height) noexcept {
-            void* const node = nodes_[--count_];
-            if (height == 1) {
-                new (node) typename Shape::Leaf;
-            } else {
-                new (node) typename Shape::Interior;
-            }
+        void* take_leaf() noexcept {
+            void* const node = std::exchange(leaf_, nullptr);
+            new (node) typename Shape::Leaf;
+            header(node).made(1);
+            return node;
+        }
+        void* take_interior(unsigned height) noexcept {
+            void* const node = interiors_[--count_];
+            new (node) typename Shape::Interior;
             header(node).made(height);
             return node;
         }
 
     private:
-        Pool& pool_;
-        std::array<void*, 2 * tree_max_height> nodes_{};
+        Tree& tree_;
+        void* leaf_;
+        std::array<void*, 2 * tree_max_height> interiors_{};
         unsigned count_ = 0;
         bool complete_ = false;
     };
@@ -198,10 +223,10 @@ private:
         void* leaf;
     };
     static Path make_path(Supply& supply, unsigned height, PageIndex index) noexcept {
-        void* const leaf = supply.take(1);
+        void* const leaf = supply.take_leaf();
         void* top = leaf;
         for (unsigned level = 2; level <= height; ++level) {
-            void* const above = supply.take(level);
+            void* const above = supply.take_interior(level);
             link(above, tree_position(index, level), top);
             top = above;
         }
@@ -215,7 +240,7 @@ private:
             const unsigned position = tree_position(index, height);
             void* const child = child_of(node, position);
             if (child == nullptr) {
-                Supply supply(pool_, height - 1);
+                Supply supply(*this, height - 2);
                 if (!supply.complete()) {
                     return nullptr;
                 }
@@ -235,7 +260,7 @@ private:
             ++height;
         }
         if (root.height() == 0) {
-            Supply supply(pool_, height);
+            Supply supply(*this, height - 1);
             if (!supply.complete()) {
                 return nullptr;
             }
@@ -243,14 +268,14 @@ private:
             root_.publish(TreeRoot{path.top, height}.bits());
             return path.leaf;
         }
-        Supply supply(pool_, height - root.height() + height - 1);
+        Supply supply(*this, height - root.height() + height - 2);
         if (!supply.complete()) {
             return nullptr;
         }
         const Path path = make_path(supply, height - 1, index);
         void* top = root.top();
         for (unsigned level = root.height() + 1; level <= height; ++level) {
-            void* const above = supply.take(level);
+            void* const above = supply.take_interior(level);
             link(above, 0, top);
             top = above;
         }
@@ -269,7 +294,7 @@ private:
             header(child).unlinked();
             --height;
             root_.publish(TreeRoot{child, height}.bits());
-            retired_.add(top);
+            retired_.add(top, height + 1);
             top = child;
         }
     }
@@ -280,7 +305,7 @@ private:
                 release_subtree(child_of(node, static_cast<unsigned>(std::countr_zero(left))), height - 1);
             }
         }
-        pool_.release(node);
+        (height == 1 ? leaves_ : interiors_).release(node);
     }
 
     template <class BitsOf, class Visit>
@@ -311,7 +336,9 @@ private:
 
     typename Shape::RootLink root_;
     std::uint64_t capacity_;
-    Pool pool_;
+    // Apart, so that the interior nodes, which every walk reads, lie close together in few pages.
+    Pool leaves_;
+    Pool interiors_;
     Retired retired_;
 };
 
