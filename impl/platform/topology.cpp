@@ -200,9 +200,10 @@ Status Topology::read_cpus() {
     const Bitmap usable = make_bitmap();
     hwloc_bitmap_copy(usable.get(), hwloc_topology_get_allowed_cpuset(native()));
     if (is_this_system_) {
-        const Bitmap process = make_bitmap();
-        if (hwloc_get_cpubind(native(), process.get(), HWLOC_CPUBIND_PROCESS) == 0) {
-            hwloc_bitmap_and(usable.get(), usable.get(), process.get());
+        const Bitmap here = make_bitmap();
+        // The thread's, not the process's: that would be the union over all threads, some of them a sanitizer's.
+        if (hwloc_get_cpubind(native(), here.get(), HWLOC_CPUBIND_THREAD) == 0) {
+            hwloc_bitmap_and(usable.get(), usable.get(), here.get());
         }
     }
     std::map<unsigned, unsigned> taken_of_core;

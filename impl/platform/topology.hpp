@@ -61,7 +61,8 @@ class Topology {
 public:
     /// The machine that HWLOC_SYNTHETIC or HWLOC_XMLFILE describes where one is set, else this one.
     ///
-    /// Discover before pinning: what the calling process may run on now is what cpus() will hold.
+    /// Discover before pinning: what the calling thread may run on now (the process's cpuset, as taskset and cgroups set
+    /// it, unless the thread was pinned since) is what cpus() will hold.
     /// Errors: usage, for a description that hwloc cannot read; system, where discovery fails; unavailable, where no
     /// processor is left. Cost: 5 to 50 ms, more on large machines.
     static Result<Topology> discover();

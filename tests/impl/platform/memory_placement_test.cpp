@@ -165,6 +165,8 @@ TEST(MemoryOutcome, interleaved_pages_must_be_shared_out_about_evenly) {
     EXPECT_EQ(judge_placement(policy("interleave"), {0, 1}, {{0, 100}}).state, PlacementState::mismatch);
     EXPECT_EQ(judge_placement(policy("interleave"), {0, 1, 2}, {{0, 80}, {1, 10}, {2, 10}}).state,
               PlacementState::mismatch);
+    EXPECT_EQ(judge_placement(policy("interleave"), {0, 1, 2, 3}, {{0, 52}, {1, 16}, {2, 16}, {3, 16}}).state,
+              PlacementState::mismatch);
 }
 
 }  // namespace

@@ -255,20 +255,23 @@ TEST(NodeArena, huge_pages_are_asked_of_the_kernel_for_the_extents) {
 
 TEST(NodeArena, threads_may_allocate_and_release_at_once) {
     NodeArena arena;
-    const auto work = [&arena] {
-        for (int round = 0; round < 200; ++round) {
-            Allocations packed(arena, 30, 576);
-            Allocations plain(arena, 30, 512);
-            for (void* object : packed.objects) {
-                std::memset(object, 0x5A, 576);
-            }
-            for (void* object : plain.objects) {
-                std::memset(object, 0xA5, 512);
+    const auto work = [&arena](unsigned char mark) {
+        for (const std::size_t bytes : {576UL, 512UL}) {
+            for (int round = 0; round < 3000; ++round) {
+                const Allocations some(arena, 10, bytes);
+                for (void* object : some.objects) {
+                    std::memset(object, mark, bytes);
+                }
+                for (void* object : some.objects) {
+                    const auto* seen = static_cast<const unsigned char*>(object);
+                    ASSERT_TRUE(std::all_of(seen, seen + bytes, [mark](unsigned char byte) { return byte == mark; }))
+                        << "another thread was given the same memory";
+                }
             }
         }
     };
-    std::thread first(work);
-    std::thread second(work);
+    std::thread first(work, 1);
+    std::thread second(work, 2);
     first.join();
     second.join();
     EXPECT_EQ(arena.charged_bytes(), 0U);
