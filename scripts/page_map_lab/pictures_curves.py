@@ -30,8 +30,8 @@ from page_map_lab.records import Cell, CellKey
 from page_map_lab.report_model import Row, WorkloadReport
 from page_map_lab.statistics import MINIMUM_LAUNCHES, median
 
-# Linux flushes everything instead of page by page above this many pages (x86/tlb_single_page_flush_ceiling).
-FLUSH_CEILING_PAGES = 33
+# Above this many pages Linux flushes everything; used where the record does not say what the machine was set to.
+DEFAULT_FLUSH_CEILING_PAGES = 33
 BACKGROUND_ROLES = ("victim", "evictor", "background", "agent")
 MOST_PANELS = 4
 PERCENTILES = ((1.0, "all"), (0.5, "p50"), (0.1, "p90"), (0.01, "p99"), (0.001, "p99.9"), (1e-4, "p99.99"), (1e-5, "p99.999"))
@@ -137,9 +137,10 @@ def cost_by_pages(host: str, workload: WorkloadReport) -> Picture | None:
             _draw(axis, points, styles[variant], 1.0)
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
-        axis.axvline(FLUSH_CEILING_PAGES, color=MUTED, linewidth=1.2, linestyle=":")
+        ceiling = flush_ceiling(panel)
+        axis.axvline(ceiling, color=MUTED, linewidth=1.2, linestyle=":")
         axis.annotate(
-            f"{FLUSH_CEILING_PAGES} pages: above, the\nkernel flushes everything", (FLUSH_CEILING_PAGES, 0.98),
+            f"{ceiling} pages: above, the\nkernel flushes everything", (ceiling, 0.98),
             xycoords=("data", "axes fraction"), xytext=(5, 0), textcoords="offset points", va="top", fontsize=8, color=INK,
         )  # fmt: skip
         axis.set_title(title)
@@ -149,9 +150,15 @@ def cost_by_pages(host: str, workload: WorkloadReport) -> Picture | None:
     axes[0].set_ylabel(f"{first.metric.replace('_', ' ')}" + ("" if first.unit in first.metric else f" ({first.unit})"))
     legend_below(figure, axes[0], 2 * len(panels))
     caption = f"Whiskers span the launches. {SINGLE_LAUNCH_NOTE}{left_out_note(rows, chosen)}"
-    alternative = f"Line chart: cost of {workload.name} by number of pages, with the ceiling of 33 pages marked"
+    alternative = f"Line chart: cost of {workload.name} by number of pages, with the kernel's flush ceiling marked"
     name = slug(f"{host}-{workload.name}-pages")
     return finish(figure, name, "Cost against pages", caption, alternative, sources_of(rows), len(panels) > 1)
+
+
+def flush_ceiling(rows: Sequence[Row]) -> int:
+    """Up to how many pages the kernel flushes one by one, as the records say, or Linux's default."""
+    recorded = rows[0].cells[0].record.section("environment").get("tlb_single_page_flush_ceiling")
+    return recorded if isinstance(recorded, int) and recorded > 0 else DEFAULT_FLUSH_CEILING_PAGES
 
 
 def merged_histogram(cells: Sequence[Cell], role: str, name: str) -> dict[str, Any] | None:

@@ -168,6 +168,8 @@ def counter_name(reading: dict[str, Any]) -> str:
         words.append(str(reading["role"]))
     if reading.get("mode") in ("user", "kernel"):
         words.append(str(reading["mode"]))
+    if reading.get("cpu") is not None:
+        words.append(f"cpu {reading['cpu']}")
     return " ".join(words)
 
 

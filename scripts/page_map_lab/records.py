@@ -86,6 +86,7 @@ class Cell:
     phases: tuple[dict[str, Any], ...]
     check_passed: bool
     check_message: str
+    failed: str | None
     record: "Record" = field(repr=False)
     position: int = 0
 
@@ -226,8 +227,9 @@ def _cell(record: Record, position: int, raw: dict[str, Any], plan: str, memory:
         histograms=tuple(raw.get("histograms") or ()),
         counters=tuple(raw.get("counters") or ()),
         phases=tuple(raw.get("phases") or ()),
-        check_passed=bool(check.get("passed", True)),
+        check_passed=bool(check.get("passed", True)) or raw.get("failed") is not None,
         check_message=str(check.get("message") or ""),
+        failed=raw.get("failed"),
         record=record,
         position=position,
     )

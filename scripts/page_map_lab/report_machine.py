@@ -53,7 +53,7 @@ def revisions(records: Sequence[Record]) -> list[str]:
 
 def flags(host: HostReport) -> list[Flag]:
     """What calls for care, the gravest first, and what is good."""
-    found = [*_correctness(host), *_build(host), *_machine(host), *_placement(host), *_gate(host)]
+    found = [*_correctness(host), *_unfinished(host), *_build(host), *_machine(host), *_placement(host), *_gate(host)]
     return sorted(found, key=lambda flag: flag.kind == GOOD)
 
 
@@ -81,6 +81,14 @@ def _correctness(host: HostReport) -> list[Flag]:
     first = failed[0]
     sentence = f"{len(failed)} cells failed their own check, first {first.name}: {first.check_message or 'no message'}. Their numbers mean nothing."
     return [Flag(NEEDS_CARE, "check failed", sentence)]
+
+
+def _unfinished(host: HostReport) -> list[Flag]:
+    unfinished = [cell for record in host.records for cell in record.cells if cell.failed is not None]
+    if not unfinished:
+        return []
+    sentence = f"{len(unfinished)} cells could not be measured, first {unfinished[0].name}: {unfinished[0].failed}."
+    return [Flag(NEEDS_CARE, "cells not measured", sentence)]
 
 
 def _build(host: HostReport) -> list[Flag]:
@@ -120,7 +128,7 @@ def _machine(host: HostReport) -> list[Flag]:
 
 def _smt(host: HostReport) -> bool:
     cpus, cores = host.facts.get("logical_cpus"), host.facts.get("cores")
-    active = any(record.section("environment").get("smt") in (True, "on", "1", 1) for record in host.records)
+    active = any(record.section("environment").get("smt") in (True, "on") for record in host.records)
     return active or (isinstance(cpus, int) and isinstance(cores, int) and cpus > cores)
 
 

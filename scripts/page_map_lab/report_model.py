@@ -194,8 +194,12 @@ def _answer(here: Sequence[Row], everywhere: Sequence[Row]) -> Answer:
             remarks.append(f"not told apart from {', '.join(ties)}")
     elif base is not None:
         same = [row.label for row in contenders if row.comparison.verdict == INDISTINGUISHABLE]
+        next_best = min(_surely_slower(contenders), key=lambda r: r.comparison.estimate.ratio, default=None)
         if same:
             remarks.append(f"indistinguishable from it: {', '.join(same[:4])}{' and more' if len(same) > 4 else ''}")
+        elif next_best is not None:
+            estimate = next_best.comparison.estimate
+            remarks.append(f"next: {next_best.label} at {estimate.ratio:.2f}x ({estimate.low:.2f} to {estimate.high:.2f})")
     if guess is not None and guess.comparison.estimate.ratio < (faster[0].comparison.estimate.ratio if faster else 0.97):
         estimate = guess.comparison.estimate
         launches = "one launch" if estimate.contender_launches == 1 else f"{estimate.contender_launches} launches"
@@ -216,6 +220,11 @@ def _answer(here: Sequence[Row], everywhere: Sequence[Row]) -> Answer:
         )
         return Answer(base.variant, "the base", None, None, None, sure, where, "; ".join(remarks))
     return _answer_without_base(here, where)
+
+
+def _surely_slower(rows: Sequence[Row]) -> list[Row]:
+    """The rows that are slower for certain."""
+    return [row for row in rows if row.comparison is not None and row.comparison.verdict == SLOWER]
 
 
 def _answer_without_base(here: Sequence[Row], where: str) -> Answer:

@@ -390,7 +390,7 @@ def simple_run(
     costs: dict[str, float], launches: int = 6, seed: int = 1, noise: float = 0.02, workload: str = "lookup", **more: Any
 ) -> dict[str, dict[str, Any]]:
     """The smallest run: one cell for each variant and launch, with the given costs."""
-    source = Noise(np.random.default_rng(seed), noise, noise / 2)
+    source = Noise(np.random.default_rng(seed), noise, min(noise / 2, 0.01))
     files = {}
     for index in range(launches):
         launch = source.factor(source.between_launches)

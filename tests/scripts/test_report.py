@@ -1,0 +1,214 @@
+"""`lab report` on synthetic records: what the page says, what it draws, and that it needs nothing but itself."""
+
+from __future__ import annotations
+
+import csv
+import html.parser
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import synthetic_records as synthetic
+from lab_process import Finished, lab
+
+BASE = "layout:radix/read:rcu_qsbr"
+FLAT = "layout:flat/read:rcu_qsbr"
+COSTS = {BASE: 11.0, FLAT: 9.0, "layout:radix/read:spinlock": 17.0, "floor:array": 10.0}
+
+DEFAULT_TITLES = {
+    "Ratio to the base",
+    "Variant by threads",
+    "Scalability: throughput by threads",
+    "Cost against pages",
+    "Initiator against victim",
+    "Latency distribution",
+    "Phases of removal",
+    "Counters per operation beside each ratio",
+    "Cost by node pair",
+}
+
+
+def report(*arguments: Any) -> Finished:
+    return lab(Path("nowhere"), "report", *map(str, arguments))
+
+
+@pytest.fixture(scope="session")
+def two_node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on the fixture host with two nodes and a PMU."""
+    folder = tmp_path_factory.mktemp("report")
+    finished = report(synthetic.FOLDER / "two_node_pmu", "--out", folder)
+    assert finished.code == 0, finished.err
+    assert finished.out.strip().endswith("report.html")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def page(two_node: Path) -> str:
+    return (two_node / "report.html").read_text(encoding="utf-8")
+
+
+def titles(page: str) -> set[str]:
+    return set(re.findall(r'<figcaption class="title">([^<]*)', page))
+
+
+class Resources(html.parser.HTMLParser):
+    """Collects everything that a browser would fetch or run, and every id."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag in ("script", "link", "iframe", "object", "embed"):
+            self.fetched.append(tag)
+        for name in ("src", "srcset", "data"):
+            if found.get(name):
+                self.fetched.append(str(found[name]))
+        if found.get("id"):
+            self.ids.append(str(found["id"]))
+        if str(found.get("href", "")).startswith("#"):
+            self.references.append(str(found["href"])[1:])
+
+
+def test_the_page_fetches_nothing(page: str) -> None:
+    parsed = Resources()
+    parsed.feed(page)
+    assert parsed.fetched == []
+    assert not re.search(r"https?://|@import|url\((?!#)", page)
+
+
+def test_every_reference_inside_the_page_leads_somewhere_and_ids_are_unique(page: str) -> None:
+    parsed = Resources()
+    parsed.feed(page)
+    assert set(parsed.references) <= set(parsed.ids)
+    named_by_us = [name for name in parsed.ids if re.fullmatch(r"R\d+|.*-(figure_1|lookup|remove)", name)]
+    assert len(named_by_us) == len(set(named_by_us))
+
+
+def test_a_host_with_two_nodes_and_a_pmu_gets_every_picture(page: str) -> None:
+    assert titles(page) == DEFAULT_TITLES
+    assert "What these records cannot show" not in page
+
+
+def test_pictures_are_files_as_well(two_node: Path) -> None:
+    for suffix, start in ((".svg", b"<?xml"), (".png", b"\x89PNG")):
+        files = list((two_node / "pictures").glob(f"*{suffix}"))
+        assert len(files) >= len(DEFAULT_TITLES)
+        assert all(file.read_bytes().startswith(start) for file in files)
+
+
+def test_the_first_screen_answers_every_workload_and_describes_the_machine(page: str) -> None:
+    first = page[: page.index('id="fixture-two-node-0f0f0f0f-lookup"')]
+    for words in ("Which layout and read path", "Which way of revoking", "How fast are pages taken away", "layout:flat", "0.9"):
+        assert words in first
+    for words in ("Synthetic records", "PMU", "2 nodes", "Fixture CPU"):
+        assert words in first
+
+
+def test_the_flush_ceiling_is_marked(page: str) -> None:
+    assert "33 pages: above" in page
+
+
+def test_remote_memory_is_dearer_than_local_in_the_picture_of_node_pairs(two_node: Path) -> None:
+    drawn = (two_node / "pictures" / "fixture-two-node-0f0f0f0f-node-pairs.svg").read_text(encoding="utf-8")
+    ratios = [float(text) for text in re.findall(r">([\d.]+)x<", drawn)]
+    assert max(ratios) == pytest.approx(1.6, abs=0.1) and min(ratios) == pytest.approx(1.0, abs=0.05)
+
+
+def test_counters_that_are_missing_say_why(page: str) -> None:
+    assert "no event for TLB flushes on this CPU" in page
+    assert "multiplexed" in page or "~" in page
+
+
+def test_the_tables_name_raw_records_and_certainty(two_node: Path, page: str) -> None:
+    rows = list(csv.DictReader((two_node / "report.csv").open(encoding="utf-8")))
+    assert {row["certainty"] for row in rows} >= {"interval", "single launch", "base"}
+    for row in rows:
+        for place in row["records"].split():
+            file, _, pointer = place.partition("#/cells/")
+            cell = json.loads((two_node / file).read_text(encoding="utf-8"))["cells"][int(pointer)]
+            assert (cell["variant"], cell["workload"]) == (row["variant"], row["workload"])
+        assert bool(row["low"]) == (row["certainty"] == "interval")
+    assert "single launch" in page and '<tr id="R1">' in page
+
+
+def test_the_markdown_has_the_answers_and_the_pictures(two_node: Path) -> None:
+    text = (two_node / "report.md").read_text(encoding="utf-8")
+    assert "## Answers" in text and FLAT in text
+    for picture in re.findall(r"\]\((pictures/[^)]*)\)", text):
+        assert (two_node / picture).exists()
+
+
+def small_host(folder: Path) -> Path:
+    """A shared virtual machine with one node and no PMU, with one shootdown workload of victims that were not measured."""
+    host = {**synthetic.HOST, "name": "fixture-small-vm-00000001", "shared_virtual_machine": True, "numa_nodes": 1, "packages": 1}
+    files = synthetic.simple_run(COSTS, host=host)
+    for data in files.values():
+        why = "this machine has no PMU"
+        data["cells"][0]["counters"] = [synthetic.counter("cycles", None, 1, state="absent", why=why)]
+    return synthetic.write(files, folder)
+
+
+def test_what_a_small_machine_cannot_show_is_said_plainly(tmp_path: Path) -> None:
+    assert report(small_host(tmp_path), "--out", tmp_path / "out").code == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for words in ("shared VM", "no PMU", "one node", "this machine has one memory node", "this machine has no PMU", "no picture of phases"):
+        assert words in page
+    assert "Cost by node pair" not in titles(page)
+
+
+def test_several_hosts_stand_side_by_side_by_ratios_only(tmp_path: Path) -> None:
+    small_host(tmp_path / "vm")
+    synthetic.write(synthetic.simple_run({name: 10 * cost for name, cost in COSTS.items()}), tmp_path / "big")
+    assert report(tmp_path / "vm", tmp_path / "big", "--out", tmp_path / "out").code == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    section = page[page.index("Hosts side by side") : page.index('class="host"')]
+    assert "fixture-small-vm-00000001" in section and "fixture-two-node-0f0f0f0f" in section
+    assert section.count("0.8") >= 2 and not re.search(r"\d ns", section)
+
+
+def test_a_failed_check_is_shouted_and_exits_with_5(tmp_path: Path) -> None:
+    files = synthetic.simple_run(COSTS, launches=1)
+    files["lookup-0.json"]["cells"][0]["check"] = {"passed": False, "digest": "00", "message": "lost 3 writes"}
+    finished = report(synthetic.write(files, tmp_path), "--out", tmp_path / "out")
+    assert finished.failed_with(5, "lost 3 writes")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "CHECK FAILED" in page and "lost 3 writes" in page
+
+
+def test_words_from_a_record_cannot_become_markup(tmp_path: Path) -> None:
+    name = "layout:<script>alert(1)/read:rcu_qsbr"
+    files = synthetic.simple_run({BASE: 11.0, name: 12.0})
+    assert report(synthetic.write(files, tmp_path), "--out", tmp_path / "out").code == 0
+    assert "<script" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_of_single_launches_is_reported_without_intervals(tmp_path: Path) -> None:
+    assert report(synthetic.write(synthetic.simple_run(COSTS, launches=1), tmp_path)).code == 0
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "not enough data" in page and "0 cells with intervals" in page
+
+
+def test_a_workload_that_nobody_knows_is_reported_too(tmp_path: Path) -> None:
+    folder = synthetic.write(synthetic.simple_run({"policy:a": 1.0, "policy:b": 2.0}, workload="novel"), tmp_path)
+    assert report(folder, "--out", tmp_path / "out").code == 0
+    assert "no base was measured here" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_malformed_and_empty_input_exit_with_2_and_write_nothing(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "x.json").write_text("{", encoding="utf-8")
+    assert report(tmp_path / "run", "--out", tmp_path / "out").failed_with(2, "x.json")
+    assert report(tmp_path / "none", "--out", tmp_path / "out").failed_with(2, "none")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    folder = synthetic.write(synthetic.simple_run(COSTS, launches=1), tmp_path / "run")
+    assert report(folder, "--out", tmp_path / "file" / "out").failed_with(2, "--out")

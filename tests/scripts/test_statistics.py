@@ -1,0 +1,143 @@
+"""The intervals and verdicts against known answers, on simulated launches with fixed seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from page_map_lab.statistics import (
+    FASTER,
+    INDISTINGUISHABLE,
+    NOT_ENOUGH_DATA,
+    SLOWER,
+    adjusted_p_values,
+    cost_ratio,
+    paired_ratio,
+    unpaired_ratio,
+    verdict,
+)
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+LAUNCHES: dict[str, Draw] = {
+    "log-normal": lambda g, n: np.exp(g.normal(0, 0.05, n)),
+    "stray launches": lambda g, n: np.exp(g.normal(0, 0.03, n) + (g.random(n) < 0.15) * np.abs(g.normal(0, 0.4, n))),
+    "skewed": lambda g, n: 1 + 0.1 * g.exponential(1, n),
+    "heavy tails": lambda g, n: np.exp(0.03 * g.standard_t(3, n)),
+}
+
+
+@pytest.mark.parametrize("kind", LAUNCHES)
+@pytest.mark.parametrize("launches", [5, 9])
+def test_the_unpaired_interval_covers_the_true_ratio(kind: str, launches: int) -> None:
+    generator = np.random.default_rng(7)
+    truth, draw, rounds = 1.3, LAUNCHES[kind], 300
+    covered = 0
+    for _ in range(rounds):
+        found = unpaired_ratio(truth * draw(generator, launches), draw(generator, launches), "lower_is_better")
+        covered += found.low <= truth <= found.high
+    assert covered / rounds >= 0.93
+
+
+@pytest.mark.parametrize("kind", LAUNCHES)
+@pytest.mark.parametrize("launches", [5, 9])
+def test_the_paired_interval_covers_the_true_ratio(kind: str, launches: int) -> None:
+    generator = np.random.default_rng(8)
+    truth, draw, rounds = 0.8, LAUNCHES[kind], 1000
+    covered = 0
+    for _ in range(rounds):
+        found = paired_ratio(truth * draw(generator, launches) / draw(generator, launches))
+        covered += found.low <= truth <= found.high
+    assert covered / rounds >= 0.93
+
+
+def test_the_intervals_are_not_so_wide_that_they_cover_anything() -> None:
+    generator = np.random.default_rng(9)
+    contender, base = 1.1 * LAUNCHES["log-normal"](generator, 7), LAUNCHES["log-normal"](generator, 7)
+    for found in (unpaired_ratio(contender, base, "lower_is_better"), paired_ratio(contender / base)):
+        assert found.high / found.low < 1.25
+
+
+def test_pairing_cancels_what_hit_both_sides() -> None:
+    generator = np.random.default_rng(10)
+    weather = np.exp(generator.normal(0, 0.3, 8))
+    base, contender = 10 * weather, 10.5 * weather * np.exp(generator.normal(0, 0.005, 8))
+    paired, unpaired = paired_ratio(contender / base), unpaired_ratio(contender, base, "lower_is_better")
+    assert verdict(paired, paired.p_value) == SLOWER
+    assert verdict(unpaired, unpaired.p_value) == INDISTINGUISHABLE
+
+
+def test_a_thing_compared_with_itself_is_indistinguishable_in_every_one_of_hundreds_of_cells() -> None:
+    generator = np.random.default_rng(11)
+    called = 0
+    for _ in range(5):
+        cells = [
+            unpaired_ratio(np.exp(generator.normal(3, 0.05, 5)), np.exp(generator.normal(3, 0.05, 5)), "lower_is_better")
+            for _ in range(100)
+        ] + [paired_ratio(np.exp(generator.normal(0, 0.03, 5))) for _ in range(100)]
+        adjusted = adjusted_p_values([cell.p_value for cell in cells])
+        called += sum(verdict(cell, value) != INDISTINGUISHABLE for cell, value in zip(cells, adjusted, strict=True))
+    # Without the correction about fifty of these thousand would be called.
+    assert called <= 2
+
+
+def test_identical_numbers_are_certainly_equal_and_identical_differences_certainly_different() -> None:
+    same = unpaired_ratio([5.0] * 5, [5.0] * 5, "lower_is_better")
+    assert (same.ratio, same.low, same.high, same.p_value) == (1.0, 1.0, 1.0, 1.0)
+    twice = paired_ratio([2.0] * 5)
+    assert twice.ratio == pytest.approx(2.0) and twice.p_value == 0.0
+    assert verdict(twice, 0.0) == SLOWER
+
+
+@pytest.mark.parametrize(("change", "expected"), [(1.2, SLOWER), (1 / 1.2, FASTER)])
+def test_a_planted_change_is_found_among_two_hundred_unchanged_cells(change: float, expected: str) -> None:
+    generator = np.random.default_rng(12)
+    factors = [change] * 4 + [1.0] * 200
+    cells = [paired_ratio(factor * np.exp(generator.normal(0, 0.01, 6))) for factor in factors]
+    adjusted = adjusted_p_values([cell.p_value for cell in cells])
+    verdicts = [verdict(cell, value) for cell, value in zip(cells, adjusted, strict=True)]
+    assert verdicts[:4] == [expected] * 4
+    assert sum(found != INDISTINGUISHABLE for found in verdicts[4:]) <= 2
+
+
+def test_the_direction_of_the_score_decides_what_is_better() -> None:
+    generator = np.random.default_rng(13)
+    more, less = np.exp(generator.normal(5, 0.01, 6)), np.exp(generator.normal(4, 0.01, 6))
+    throughput = unpaired_ratio(more, less, "higher_is_better")
+    assert throughput.ratio < 1 and verdict(throughput, throughput.p_value) == FASTER
+    assert verdict(time := unpaired_ratio(more, less, "lower_is_better"), time.p_value) == SLOWER
+    assert cost_ratio(200.0, 100.0, "higher_is_better") == 0.5
+    assert cost_ratio(200.0, 100.0, "lower_is_better") == 2.0
+
+
+@pytest.mark.parametrize("launches", [1, 2, 4])
+def test_below_five_launches_there_is_a_ratio_but_no_interval_and_no_verdict(launches: int) -> None:
+    for found in (paired_ratio([3.0] * launches), unpaired_ratio([3.0] * launches, [1.0] * 9, "lower_is_better")):
+        assert found.ratio == pytest.approx(3.0)
+        assert (found.low, found.high, found.p_value) == (None, None, None)
+        assert str(launches) in str(found.why)
+        assert verdict(found, None) == NOT_ENOUGH_DATA
+
+
+def test_the_correction_is_that_of_benjamini_and_hochberg() -> None:
+    # The example of their paper of 1995: at 0.05 the first four of fifteen are rejected.
+    published = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0]
+    shuffled = published[::-1]
+    adjusted = adjusted_p_values(shuffled)
+    assert sorted(p for p, q in zip(shuffled, adjusted, strict=True) if q <= 0.05) == published[:4]
+    assert adjusted[-1] == pytest.approx(0.0001 * 15)
+
+
+def test_cells_without_data_ask_no_question() -> None:
+    assert adjusted_p_values([0.04, None, None, None]) == [0.04, None, None, None]
+    assert adjusted_p_values([]) == []
+
+
+def test_the_bootstrap_gives_the_same_answer_every_time() -> None:
+    generator = np.random.default_rng(14)
+    left, right = generator.random(6) + 1, generator.random(6) + 1
+    assert unpaired_ratio(left, right, "lower_is_better") == unpaired_ratio(left, right, "lower_is_better")
+    assert math.isfinite(unpaired_ratio(left, right, "lower_is_better").p_value)
