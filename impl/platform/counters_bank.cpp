@@ -79,7 +79,8 @@ CounterBank::CounterBank(CounterSystem& system, CounterTarget target) : system_(
 
 CounterBank::Counter& CounterBank::append(std::string_view name, std::string_view meaning, std::string_view event,
                                           CounterMode mode) {
-    Counter counter{.reading = {.name = std::string(name), .event = std::string(event)}, .meaning = meaning, .sources = {}};
+    Counter counter{
+        .reading = {.name = std::string(name), .event = std::string(event)}, .meaning = meaning, .sources = {}};
     counter.reading.mode = mode;
     counter.reading.state = CounterState::ok;
     if (target_.process == -1) {

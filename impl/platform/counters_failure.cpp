@@ -69,7 +69,8 @@ tl::expected<std::uint64_t, CounterFailure> tracepoint_number(std::string_view s
             if (std::from_chars(text->data(), text->data() + text->size(), number).ec == std::errc{}) {
                 return number;
             }
-            return tl::unexpected(CounterFailure{CounterState::absent, root + ": the number of " + name + " is unreadable"});
+            return tl::unexpected(
+                CounterFailure{CounterState::absent, root + ": the number of " + name + " is unreadable"});
         }
         const int error = text.error().system_errno;
         if (error == EACCES || error == EPERM) {
@@ -78,8 +79,8 @@ tl::expected<std::uint64_t, CounterFailure> tracepoint_number(std::string_view s
             if (root == "/sys/kernel/tracing") {
                 return tl::unexpected(CounterFailure{
                     CounterState::denied, "permission denied; " + root +
-                                              " is readable by root only: run as root, or as root, mount -o "
-                                              "remount,mode=755,gid=GROUP " + root});
+                                              " is readable by root only: run as root, or give the program "
+                                              "CAP_DAC_READ_SEARCH and CAP_PERFMON"});
             }
             continue;
         }

@@ -46,7 +46,7 @@ std::string_view to_string(CounterMode mode) noexcept;
 /// One counter's answer.
 struct CounterReading {
     std::string name;   ///< the lab's name, the same on every machine that counts the same thing: "dtlb_load_walks"
-    std::string event;  ///< what was asked of the machine: "skx::DTLB_LOAD_MISSES:WALK_COMPLETED", "tlb:tlb_flush/reason==1/"
+    std::string event;  ///< what was asked of the machine: "skx::TLB_FLUSH:STLB_ANY", "tlb:tlb_flush/reason==1/"
     CounterScope scope = CounterScope::thread;
     CounterMode mode = CounterMode::both;
     std::optional<double> value{};               ///< events, or ns where the name ends in _ns

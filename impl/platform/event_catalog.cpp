@@ -29,7 +29,8 @@ Events intel_walks() {
     return {
         {"dtlb_load_walks", "Page walks that loads caused and that completed.", {"DTLB_LOAD_MISSES:WALK_COMPLETED"}},
         {"dtlb_store_walks", "Page walks that stores caused and that completed.", {"DTLB_STORE_MISSES:WALK_COMPLETED"}},
-        {"itlb_walks", "Page walks that instruction fetches caused and that completed.", {"ITLB_MISSES:WALK_COMPLETED"}},
+        {"itlb_walks", "Page walks that instruction fetches caused and that completed.",
+         {"ITLB_MISSES:WALK_COMPLETED"}},
         {"dtlb_load_walk_cycles", "Cycles with a page walk of a load under way.", {"DTLB_LOAD_MISSES:WALK_ACTIVE"}},
         {"dtlb_store_walk_cycles", "Cycles with a page walk of a store under way.", {"DTLB_STORE_MISSES:WALK_ACTIVE"}},
         {"itlb_walk_cycles", "Cycles with a page walk of a fetch under way.", {"ITLB_MISSES:WALK_ACTIVE"}},
@@ -210,7 +211,7 @@ Events zen_new_tlb() {
     };
 }
 
-// --- Arm: the architected codes stand behind the names, so a core that libpfm4 does not know is counted too ------------
+// --- Arm: the architected codes stand behind the names, so a core that libpfm4 does not know is counted too ---------
 
 Events arm_tlb() {
     return join({{{"l1_dtlb_refills", "Data accesses that missed the first-level TLB.", {"L1D_TLB_REFILL", "raw:0x5"}},
@@ -237,7 +238,7 @@ Events arm_interrupts() {
     return {{"interrupts_taken", "Interrupt exceptions taken.", {"EXC_IRQ", "raw:0x86"}}};
 }
 
-// --- any other: what the kernel itself translates ----------------------------------------------------------------------
+// --- any other: what the kernel itself translates ---------------------------------------------------------------------
 
 Events generic_tlb() {
     return join({{{"dtlb_load_misses", "Loads that missed the data TLB, as the kernel defines it.",
@@ -251,7 +252,8 @@ Events generic_tlb() {
 
 Events generic_numa() {
     return {
-        {"node_loads", "Loads that memory served, as the kernel defines it.", {"perf::PERF_COUNT_HW_CACHE_NODE:READ:ACCESS"}},
+        {"node_loads", "Loads that memory served, as the kernel defines it.",
+         {"perf::PERF_COUNT_HW_CACHE_NODE:READ:ACCESS"}},
         {"node_load_misses", "Loads that another node's memory served, as the kernel defines it.",
          {"perf::PERF_COUNT_HW_CACHE_NODE:READ:MISS"}},
     };

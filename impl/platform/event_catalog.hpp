@@ -1,9 +1,9 @@
 // Which hardware events answer which question, on which processor: the tables behind the named counter sets.
 //
-// The same question has the same name on every machine that can answer it ("dtlb_load_walks"), so that records compare;
-// where the machines count something different, the names differ ("dtlb_walks" are loads and stores together).
-// Thread safety: immutable after the first call. Source: vendors' event lists as libpfm4 4.13 names them; raw codes from
-// the vendors' manuals for processors newer than that.
+// The same question has the same name on every machine that can answer it ("dtlb_load_walks"), so that records
+// compare; where machines count something different, the names differ ("dtlb_walks" are loads and stores together).
+// Thread safety: immutable after the first call. Source: vendors' event lists as libpfm4 4.13 names them; raw codes
+// from the vendors' manuals for processors newer than that.
 #pragma once
 
 #include <map>

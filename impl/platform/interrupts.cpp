@@ -131,7 +131,8 @@ std::optional<std::uint64_t> InterruptSnapshot::total(std::string_view row) cons
 std::vector<CounterReading> InterruptSnapshot::readings() const {
     std::vector<CounterReading> all;
     for (const std::string_view row : rows) {
-        CounterReading reading{.name = "interrupts_" + lower_case(row), .event = "/proc/interrupts:" + std::string(row)};
+        CounterReading reading{.name = "interrupts_" + lower_case(row),
+                               .event = "/proc/interrupts:" + std::string(row)};
         reading.mode = CounterMode::kernel;
         const auto counts = rows_.find(row);
         if (counts == rows_.end()) {

@@ -123,7 +123,7 @@ TEST(LiveCounters, a_revoked_page_is_counted_by_the_thread_that_is_shot_down) {
     // Others may take the processor from the victim now and then; most shootdowns reach it.
     EXPECT_GE(received, 1);
     EXPECT_GE(interrupts, 1);
-    EXPECT_EQ(find_reading(counts.victim, "tlb_flush_remote_sent_intent")->value, 0.0);
+    EXPECT_LT(*find_reading(counts.victim, "tlb_flush_remote_sent_intent")->value, shootdowns);
 }
 
 TEST(LiveCounters, a_processors_counters_see_what_reaches_it) {
@@ -140,31 +140,33 @@ TEST(LiveCounters, a_processors_counters_see_what_reaches_it) {
 }
 
 TEST(LiveCounters, faults_and_time_are_counted_for_the_span_alone) {
-    constexpr std::size_t pages = 64;
+    // Many more outside the span than within: a sanitizer's own faults must not look like a span that does not end.
+    constexpr std::size_t inside = 64;
+    constexpr std::size_t outside = 4096;
     auto* const memory = static_cast<volatile char*>(
-        ::mmap(nullptr, 2 * pages * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        ::mmap(nullptr, (inside + outside) * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     ASSERT_NE(memory, MAP_FAILED);
-    ::madvise(const_cast<char*>(memory), 2 * pages * page_size, MADV_NOHUGEPAGE);
-    const auto touch = [&](std::size_t first) {
-        for (std::size_t page = first; page < first + pages; ++page) {
+    ::madvise(const_cast<char*>(memory), (inside + outside) * page_size, MADV_NOHUGEPAGE);
+    const auto touch = [&](std::size_t first, std::size_t count) {
+        for (std::size_t page = first; page < first + count; ++page) {
             memory[page * page_size] = 1;
         }
     };
     auto counters = ThreadCounters::open(CounterSetName::none);
     counters.start();
-    touch(0);
+    touch(0, inside);
     counters.stop();
-    touch(pages);
+    touch(inside, outside);
     const auto readings = counters.read();
-    ::munmap(const_cast<char*>(memory), 2 * pages * page_size);
+    ::munmap(const_cast<char*>(memory), (inside + outside) * page_size);
     VALUE_OR_SKIP(faults, readings, "minor_faults");
     VALUE_OR_SKIP(time_ns, readings, "task_clock_ns");
-    EXPECT_GE(faults, pages);
-    EXPECT_LT(faults, 2 * pages);
+    EXPECT_GE(faults, inside);
+    EXPECT_LT(faults, outside);
     EXPECT_GT(time_ns, 0);
     VALUE_OR_SKIP(user_faults, readings, "page_fault_user");
-    EXPECT_GE(user_faults, pages);
-    EXPECT_LT(user_faults, 2 * pages);
+    EXPECT_GE(user_faults, inside);
+    EXPECT_LT(user_faults, outside);
 }
 
 TEST(LiveCounters, giving_up_the_processor_is_a_context_switch) {
