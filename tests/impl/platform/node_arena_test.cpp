@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <latch>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -254,26 +257,38 @@ TEST(NodeArena, huge_pages_are_asked_of_the_kernel_for_the_extents) {
 }
 
 TEST(NodeArena, threads_may_allocate_and_release_at_once) {
+    constexpr std::size_t mark_position = 5;  // behind what a free list would overwrite
+    // Long enough to outlive a time slice: on a busy machine shorter threads would run one after the other.
+    const int rounds = NodeArena::supply_is_malloc() ? 2'000 : 60'000;
     NodeArena arena;
-    const auto work = [&arena](unsigned char mark) {
+    std::latch start(4);
+    std::atomic<bool> shared{false};
+    const auto work = [&](std::uint64_t mark) {
+        start.arrive_and_wait();
         for (const std::size_t bytes : {576UL, 512UL}) {
-            for (int round = 0; round < 3000; ++round) {
-                const Allocations some(arena, 10, bytes);
-                for (void* object : some.objects) {
-                    std::memset(object, mark, bytes);
+            for (int round = 0; round < rounds; ++round) {
+                std::array<std::uint64_t*, 4> objects{};
+                for (std::uint64_t*& object : objects) {
+                    object = static_cast<std::uint64_t*>(arena.allocate(bytes, line));
+                    object[mark_position] = mark;
                 }
-                for (void* object : some.objects) {
-                    const auto* seen = static_cast<const unsigned char*>(object);
-                    ASSERT_TRUE(std::all_of(seen, seen + bytes, [mark](unsigned char byte) { return byte == mark; }))
-                        << "another thread was given the same memory";
+                for (std::uint64_t* object : objects) {
+                    if (object[mark_position] != mark) {
+                        shared.store(true, std::memory_order_relaxed);  // relaxed: read after the threads are joined
+                    }
+                    arena.release(object, bytes, line);
                 }
             }
         }
     };
-    std::thread first(work, 1);
-    std::thread second(work, 2);
-    first.join();
-    second.join();
+    std::vector<std::thread> threads;
+    for (std::uint64_t mark = 1; mark <= 4; ++mark) {
+        threads.emplace_back(work, mark);
+    }
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+    EXPECT_FALSE(shared.load(std::memory_order_relaxed)) << "two threads were given the same memory";  // relaxed: joined
     EXPECT_EQ(arena.charged_bytes(), 0U);
     EXPECT_EQ(arena.allocated_bytes(), 0U);
 }
