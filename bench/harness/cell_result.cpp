@@ -1,52 +1,16 @@
 #include "bench/harness/cell_result.hpp"
 
 #include <algorithm>
-#include <tuple>
 
 namespace page_map_lab::bench {
-namespace {
-
-bool same_counter(const CounterReading& left, const CounterReading& right) {
-    const auto key = [](const CounterReading& reading) {
-        return std::tie(reading.name, reading.event, reading.scope, reading.mode, reading.cpu);
-    };
-    return key(left) == key(right);
-}
-
-template <class Number>
-void add_optional(std::optional<Number>& sum, const std::optional<Number>& value) {
-    if (value) {
-        sum = sum.value_or(0) + *value;
-    }
-}
-
-/// ok only where all are; a counter that is missing in one place is missing in the sum.
-void fold(CounterReading& sum, const CounterReading& reading) {
-    if (sum.value && reading.value) {
-        *sum.value += *reading.value;
-    } else {
-        sum.value.reset();
-    }
-    add_optional(sum.enabled_ns, reading.enabled_ns);
-    add_optional(sum.running_ns, reading.running_ns);
-    if (reading.state > sum.state) {  // ordered from best to worst
-        sum.state = reading.state;
-        sum.why = reading.why;
-    }
-}
-
-}  // namespace
 
 void CellResult::add_counters(const std::vector<CounterReading>& readings, const std::string& role) {
+    auto known = std::find_if(counters_.begin(), counters_.end(), [&](const auto& sums) { return sums.role == role; });
+    if (known == counters_.end()) {
+        known = counters_.insert(known, {role, {}});
+    }
     for (const auto& reading : readings) {
-        const auto known = std::find_if(counters_.begin(), counters_.end(), [&](const CounterTotal& total) {
-            return total.role == role && same_counter(total.sum, reading);
-        });
-        if (known == counters_.end()) {
-            counters_.push_back({reading, role});
-        } else {
-            fold(known->sum, reading);
-        }
+        add_reading(known->sums, reading);
     }
 }
 
@@ -80,6 +44,10 @@ void CellResult::add(unsigned repetition, Sample sample, std::optional<double> b
             } else {
                 known->duration_ns += phase.duration_ns;
                 known->operations += phase.operations;
+                for (const auto& reading : phase.counters) {
+                    add_reading(known->counters, reading);
+                }
+                known->counted_operations += phase.counted_operations;
             }
         }
     }

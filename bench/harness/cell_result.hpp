@@ -13,10 +13,10 @@
 
 namespace page_map_lab::bench {
 
-/// The same counter of the same role, summed over threads and repetitions.
-struct CounterTotal {
-    CounterReading sum;
+/// One role's counters, summed over its threads and over repetitions; of no thread where the role is empty.
+struct RoleCounters {
     std::string role;
+    std::vector<CounterReading> sums;
 };
 
 struct RepetitionResult {
@@ -37,7 +37,7 @@ public:
 
     const CellPlan& plan() const { return plan_; }
     const std::vector<RepetitionResult>& repetitions() const { return repetitions_; }
-    const std::vector<CounterTotal>& counters() const { return counters_; }
+    const std::vector<RoleCounters>& counters() const { return counters_; }
     const std::vector<NamedHistogram>& histograms() const { return histograms_; }
     const std::vector<Phase>& phases() const { return phases_; }
 
@@ -53,7 +53,7 @@ private:
 
     CellPlan plan_;
     std::vector<RepetitionResult> repetitions_;
-    std::vector<CounterTotal> counters_;
+    std::vector<RoleCounters> counters_;
     std::vector<NamedHistogram> histograms_;
     std::vector<Phase> phases_;
 };

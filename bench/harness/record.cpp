@@ -55,11 +55,10 @@ Json thread_json(const ThreadReport& thread) {
     return object;
 }
 
-Json counter_json(const CounterTotal& total, double operations) {
-    const CounterReading& sum = total.sum;
+Json counter_json(const CounterReading& sum, const std::string& role, double operations) {
     Json object = {{"name", sum.name},
                    {"event", sum.event},
-                   {"role", text_or_null(total.role)},
+                   {"role", text_or_null(role)},
                    {"scope", to_string(sum.scope)},
                    {"mode", to_string(sum.mode)},
                    {"cpu", sum.cpu ? Json(*sum.cpu) : Json(nullptr)},
@@ -139,11 +138,17 @@ Json cell_json(const CellResult& cell, const RecordParts& parts) {
     for (const auto& histogram : cell.histograms()) {
         object["histograms"].push_back(histogram_json(histogram));
     }
-    for (const auto& counter : cell.counters()) {
-        object["counters"].push_back(counter_json(counter, cell.operations(counter.role)));
+    for (const auto& [role, sums] : cell.counters()) {
+        for (const auto& sum : sums) {
+            object["counters"].push_back(counter_json(sum, role, cell.operations(role)));
+        }
     }
     for (const auto& phase : cell.phases()) {
-        object["phases"].push_back({{"name", phase.name}, {"ns", phase.duration_ns}, {"operations", phase.operations}});
+        Json kept = {{"name", phase.name}, {"ns", phase.duration_ns}, {"operations", phase.operations}};
+        for (const auto& reading : phase.counters) {
+            kept["counters"].push_back(counter_json(reading, "initiator", static_cast<double>(phase.counted_operations)));
+        }
+        object["phases"].push_back(std::move(kept));
     }
     object["check"] = {
         {"passed", cell.check.passed}, {"digest", text_or_null(cell.check.digest)}, {"message", cell.check.message}};

@@ -41,6 +41,8 @@ struct Phase {
     std::string name;
     std::uint64_t duration_ns = 0;
     std::uint64_t operations = 0;
+    std::vector<CounterReading> counters{};  ///< read at the phase's borders, over other operations than those timed
+    std::uint64_t counted_operations = 0;    ///< how many those were
 };
 
 /// Latencies of one kind, by one role. Those of the same name and role are merged over the repetitions.
@@ -70,6 +72,15 @@ struct CheckOutcome {
 
 /// Mean nanoseconds an operation over the threads of `role`: total time / total operations. 0 where nothing was done.
 double ns_per_operation(const std::vector<ThreadReport>& threads, const std::string& role);
+
+/// Operations a second by all threads of `role` together, each by its own clock. 0 where nothing was done.
+double operations_per_second(const std::vector<ThreadReport>& threads, const std::string& role);
+
+/// Adds a reading to the one of the same counter, or appends it. The sum is as good as its worst part.
+void add_reading(std::vector<CounterReading>& sums, const CounterReading& reading);
+
+/// Adds a further run of the same roles to `total`, thread by thread; an empty `total` becomes `more`.
+void add_run(std::vector<ThreadReport>& total, std::vector<ThreadReport> more);
 
 /// Slowest over fastest thread of `role` by operations a second, in [0, 1]; 1 for a single thread.
 double fairness(const std::vector<ThreadReport>& threads, const std::string& role);

@@ -65,7 +65,7 @@ public:
         slots_[index].store(SlotWord{}.with_frame(frame).bits(), std::memory_order_relaxed);
     }
 
-    const void* memory() const noexcept { return slots_; }
+    void* memory() const noexcept { return slots_; }
     std::size_t bytes() const noexcept { return bytes_; }
 
 private:

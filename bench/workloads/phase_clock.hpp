@@ -1,0 +1,105 @@
+// Observers of a removal's phases: one that reads the clock at each border, one that reads counters.
+//
+// Thread safety: each observer belongs to the thread that removes.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/harness/sample.hpp"
+#include "impl/page_map/phase.hpp"
+#include "impl/platform/counters.hpp"
+
+namespace page_map_lab::bench {
+
+/// Time per phase, summed over removals. Cost: one reading of the steady clock a border, about 25 ns.
+class PhaseClock final : public PhaseObserver {
+public:
+    void enter(Phase phase) noexcept override {
+        close();
+        open_ = phase;
+    }
+    void finish() noexcept override {
+        close();
+        open_ = Phase::count;
+        ++removals_;
+    }
+
+    /// Empty where nothing was observed: a raw call has no phases.
+    std::vector<bench::Phase> phases() const {
+        std::vector<bench::Phase> all;
+        for (std::size_t phase = 0; phase < times_ns_.size() && removals_ != 0; ++phase) {
+            all.push_back({std::string(phase_names[phase]), times_ns_[phase], removals_});
+        }
+        return all;
+    }
+
+private:
+    using Phase = page_map_lab::Phase;
+    using Clock = std::chrono::steady_clock;
+
+    void close() noexcept {
+        const auto now = Clock::now();
+        if (open_ != Phase::count) {
+            times_ns_[static_cast<std::size_t>(open_)] +=
+                static_cast<std::uint64_t>(std::chrono::nanoseconds(now - since_).count());
+        }
+        since_ = now;
+    }
+
+    std::array<std::uint64_t, static_cast<std::size_t>(Phase::count)> times_ns_{};
+    std::uint64_t removals_ = 0;
+    Phase open_ = Phase::count;
+    Clock::time_point since_{};
+};
+
+/// Counters per phase. Cost: one or two system calls a border, about 1 us each, so its removals are not timed.
+class PhaseCounterMarks final : public PhaseObserver {
+public:
+    /// On the thread that will remove.
+    void open() { counters_.emplace(PhaseCounters::open()); }
+
+    void enter(Phase phase) noexcept override {
+        close();
+        open_ = phase;
+    }
+    void finish() noexcept override {
+        close();
+        open_ = Phase::count;
+        ++removals_;
+    }
+
+    /// Gives each phase the counters that were read around it.
+    void add_to(std::vector<bench::Phase>& phases) const {
+        for (std::size_t phase = 0; phase < phases.size() && removals_ != 0; ++phase) {
+            phases[phase].counters = counters_->readings(totals_[phase]);
+            phases[phase].counted_operations = removals_;
+        }
+    }
+
+private:
+    using Phase = page_map_lab::Phase;
+
+    void close() noexcept {
+        if (!counters_) {
+            return;
+        }
+        const PhaseSample now = counters_->sample();
+        if (open_ != Phase::count) {
+            accumulate(totals_[static_cast<std::size_t>(open_)], before_, now);
+        }
+        before_ = counters_->sample();  // reading is not the next phase's work
+    }
+
+    std::optional<PhaseCounters> counters_;
+    std::array<PhaseSample, static_cast<std::size_t>(Phase::count)> totals_{};
+    PhaseSample before_{};
+    std::uint64_t removals_ = 0;
+    Phase open_ = Phase::count;
+};
+
+}  // namespace page_map_lab::bench

@@ -1,0 +1,308 @@
+// The remove workload: what taking a range of pages away costs, from marking them to giving their memory back.
+//
+// Each removal is a run of the team of its own: the initiator prepares (pages resident, mapped, partly dirty), everybody
+// starts, the initiator removes under its clock, and everybody's counters are read: so interrupts are counted per removal,
+// on the victim's thread. The score is the median removal of the repetition over the pages it removed. Phases come from
+// further removals that are not scored: one whose observer reads the clock at each border (about 25 ns a border), and in
+// the first repetition one that reads counters there (about 1 us a border).
+//
+// Thread safety: the harness calls one cell at a time.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bench/harness/digest.hpp"
+#include "bench/harness/variant_subjects.hpp"
+#include "bench/harness/workload.hpp"
+#include "bench/workloads/phase_clock.hpp"
+#include "bench/workloads/remove_target.hpp"
+#include "bench/workloads/victim_evidence.hpp"
+
+namespace page_map_lab::bench {
+
+template <class Target>
+class RemoveCell final : public Cell {
+public:
+    RemoveCell(const Parameters& parameters, bool keep_memory)
+        : shape_{.pages = parameters.number("pages"),
+                 .dirty_percent = parameters.number("dirty_percent"),
+                 .pinned_percent = parameters.number("pinned_percent"),
+                 .regions = parameters.number("regions"),
+                 .mapped = parameters.text("mapped") == "yes",
+                 .keep_memory = keep_memory,
+                 .victims = static_cast<unsigned>(parameters.number("victims"))} {}
+
+    Footprint footprint() const override { return {"", 2 * shape_.object_pages() * page_size}; }
+    Status set_up(Environment&) override { return {}; }
+
+    // The target lives for a repetition: a policy that closes a whole address space would close every cell's regions.
+    Result<Sample> measure(Environment& environment, ThreadTeam& team, unsigned repetition) override {
+        Repetition all;
+        {
+            Target target(shape_, environment);
+            all.logs.resize(shape_.victims);
+            if (Status removed = remove_repeatedly(target, environment.minimum_time, team, all); !removed) {
+                return tl::unexpected(removed.error());
+            }
+            PhaseClock clock;
+            if (Status watched = remove_watched(target, team, clock, all); !watched) {
+                return tl::unexpected(watched.error());
+            }
+            all.phases = clock.phases();
+            if (repetition == 0) {
+                PhaseCounterMarks marks;
+                if (Status watched = remove_watched(target, team, marks, all); !watched) {
+                    return tl::unexpected(watched.error());
+                }
+                marks.add_to(all.phases);
+            }
+            std::vector<std::uint64_t> iterations;
+            for (const VictimLog& log : all.logs) {
+                iterations.push_back(log.iterations);
+            }
+            complain(target.finish(iterations));
+        }
+        Digest digest;
+        for (const std::uint64_t fact : {shape_.pages, shape_.removable(), shape_.dirty_percent, shape_.regions}) {
+            digest.add(fact);
+        }
+        digest_ = digest;
+        return sample_of(std::move(all));
+    }
+
+    CheckOutcome check(Environment&) override { return {wrong_.empty(), digest_.text(), wrong_}; }
+
+private:
+    /// One removal and what surrounds it.
+    struct Removal {
+        std::uint64_t time_ns = 0;
+        RemovalOutcome outcome;
+        std::vector<ThreadReport> threads;
+    };
+
+    /// What a repetition adds up.
+    struct Repetition {
+        std::vector<std::uint64_t> times_ns;    ///< of the removals that count
+        std::vector<double> interrupts;         ///< each of them, on its victims, where that can be counted
+        std::vector<ThreadReport> threads;
+        std::vector<VictimLog> logs;
+        std::vector<Phase> phases;
+        LatencyHistogram latencies;
+        ShootdownCost cost;
+        std::uint64_t removed = 0;
+        std::uint64_t written_back = 0;
+        std::uint64_t discarded = 0;
+        std::string why_discarded;
+    };
+
+    Status remove_repeatedly(Target& target, std::chrono::nanoseconds at_least, ThreadTeam& team, Repetition& all) {
+        constexpr std::size_t fewest_removals = 3;
+        constexpr std::uint64_t most_discarded = 20;
+        const auto deadline = std::chrono::steady_clock::now() + at_least;
+        while (all.times_ns.size() < fewest_removals || std::chrono::steady_clock::now() < deadline) {
+            Result<Removal> removal = remove_once(target, team, nullptr, all.logs);
+            if (!removal) {
+                return tl::unexpected(removal.error());
+            }
+            const VictimEvidence evidence(removal->threads);
+            if (auto why = shape_.victims == 0 ? std::nullopt : evidence.why_it_does_not_count()) {
+                all.why_discarded = *std::move(why);
+                if (++all.discarded == most_discarded) {
+                    break;
+                }
+                continue;
+            }
+            all.times_ns.push_back(removal->time_ns);
+            all.latencies.record(removal->time_ns);
+            if (evidence.shootdowns.value) {
+                all.interrupts.push_back(*evidence.shootdowns.value / std::max(1U, shape_.victims));
+            }
+            all.cost += removal->outcome.shootdown;
+            all.removed += removal->outcome.removed;
+            all.written_back += removal->outcome.written_back;
+            add_run(all.threads, std::move(removal->threads));
+        }
+        return {};
+    }
+
+    Status remove_watched(Target& target, ThreadTeam& team, PhaseObserver& observer, Repetition& all) {
+        if (Result<Removal> removal = remove_once(target, team, &observer, all.logs); !removal) {
+            return tl::unexpected(removal.error());
+        }
+        return {};
+    }
+
+    Result<Removal> remove_once(Target& target, ThreadTeam& team, PhaseObserver* observer, std::vector<VictimLog>& logs) {
+        Removal removal;
+        auto reports = team.run({{"initiator", 1}, {"victim", shape_.victims}}, {}, [&](TeamMember& member) -> Status {
+            if (member.role() == "victim") {
+                return be_a_victim(target, member, logs[member.index_in_role()]);
+            }
+            return initiate(target, member, observer, removal);
+        });
+        if (!reports) {
+            return tl::unexpected(reports.error());
+        }
+        removal.threads = *std::move(reports);
+        return removal;
+    }
+
+    static Status be_a_victim(const Target& target, TeamMember& member, VictimLog& log) {
+        volatile std::uint64_t* const word = target.outside_word(member.index_in_role());
+        *word = *word;  // a fault here is not the removal's
+        const std::uint64_t before = log.iterations;
+        member.start();
+        suffer(log, member, [word](std::uint64_t) { return word; });
+        member.stop(log.iterations - before);
+        return {};
+    }
+
+    Status initiate(Target& target, TeamMember& member, PhaseObserver* observer, Removal& removal) {
+        const typename Target::Thread registration;
+        if (Status prepared = target.prepare(); !prepared) {
+            return prepared;
+        }
+        if (observer != nullptr) {
+            prepare_observer(*observer);
+        }
+        member.start();
+        const auto started = std::chrono::steady_clock::now();
+        auto outcome = target.remove(observer);
+        const auto removed = std::chrono::steady_clock::now();
+        member.stop(1);
+        member.request_stop();
+        if (!outcome) {
+            return tl::unexpected(outcome.error());
+        }
+        removal.time_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(removed - started).count());
+        removal.outcome = *std::move(outcome);
+        complain(target.verify(removal.outcome));
+        return {};
+    }
+
+    /// Counters count for the thread that opens them.
+    static void prepare_observer(PhaseObserver& observer) {
+        if (auto* marks = dynamic_cast<PhaseCounterMarks*>(&observer)) {
+            marks->open();
+        }
+    }
+
+    Sample sample_of(Repetition all) const {
+        Sample sample;
+        sample.phases = std::move(all.phases);
+        if (all.times_ns.empty()) {
+            sample.excluded = all.why_discarded;
+            return sample;
+        }
+        const std::size_t removals = all.times_ns.size();
+        const auto middle = all.times_ns.begin() + static_cast<std::ptrdiff_t>(removals / 2);
+        std::nth_element(all.times_ns.begin(), middle, all.times_ns.end());
+        const auto each = static_cast<double>(removals);
+        const double pages_each = std::max(1.0, static_cast<double>(all.removed) / each);
+        sample.score = static_cast<double>(*middle) / pages_each;
+        sample.metrics = interrupts_per_removal(all);
+        const VictimEvidence evidence(all.threads);
+        for (Metric& metric : victim_metrics(evidence, all.logs, removals,
+                                             static_cast<double>(all.cost.system_calls) * shape_.victims)) {
+            sample.metrics.push_back(std::move(metric));
+        }
+        sample.metrics.push_back({"pages_per_second", 1e9 / sample.score, {}});
+        sample.metrics.push_back({"pages_removed_per_operation", static_cast<double>(all.removed) / each, {}});
+        sample.metrics.push_back({"pages_written_back_per_operation", static_cast<double>(all.written_back) / each, {}});
+        sample.metrics.push_back({"system_calls_per_operation", static_cast<double>(all.cost.system_calls) / each, {}});
+        sample.metrics.push_back({"removals", each, {}});
+        sample.metrics.push_back({"removals_discarded", static_cast<double>(all.discarded), {}});
+        sample.histograms.push_back({"latency", "initiator", all.latencies});
+        if (shape_.victims != 0) {
+            NamedHistogram stalls{"stall", "victim", {}};
+            for (const VictimLog& log : all.logs) {
+                stalls.latencies.merge(log.stalls);
+            }
+            sample.histograms.push_back(std::move(stalls));
+        }
+        sample.threads = std::move(all.threads);
+        return sample;
+    }
+
+    /// The median over the repetition's removals, and how many of them had exactly one.
+    static std::vector<Metric> interrupts_per_removal(Repetition& all) {
+        const char* const median_name = "shootdown_interrupts";
+        const char* const share_name = "fraction_exactly_one_interrupt";
+        if (all.interrupts.size() != all.times_ns.size()) {
+            const std::string why = VictimEvidence(all.threads).shootdowns.why;
+            return {{median_name, std::nullopt, why}, {share_name, std::nullopt, why}};
+        }
+        const auto exactly_one = std::count(all.interrupts.begin(), all.interrupts.end(), 1.0);
+        const auto middle = all.interrupts.begin() + static_cast<std::ptrdiff_t>(all.interrupts.size() / 2);
+        std::nth_element(all.interrupts.begin(), middle, all.interrupts.end());
+        return {{median_name, *middle, {}},
+                {share_name, static_cast<double>(exactly_one) / static_cast<double>(all.interrupts.size()), {}}};
+    }
+
+    void complain(std::string what) {
+        if (wrong_.empty()) {
+            wrong_ = std::move(what);
+        }
+    }
+
+    const RemoveShape shape_;
+    Digest digest_;
+    std::string wrong_;
+};
+
+/// What the remove workload asks, without subjects.
+inline WorkloadDescription remove_question() {
+    const std::uint64_t victims = std::thread::hardware_concurrency() > 1 ? 1 : 0;
+    const auto fixed = [](std::string name, std::uint64_t value, std::uint64_t minimum, std::uint64_t maximum) {
+        ParameterAxis axis = ParameterAxis::numbers(std::move(name), {value}, {value}, minimum, maximum);
+        axis.unnamed = value;
+        return axis;
+    };
+    ParameterAxis mapped = ParameterAxis::option("mapped", {"yes", "no"});
+    return {.name = "remove",
+            .question = "How fast are pages taken away again, and which phase costs most?",
+            .parameters = {ParameterAxis::numbers("pages", {512}, {1, 8, 32, 64, 512, 4096}, 1, std::uint64_t{1} << 20),
+                           ParameterAxis::numbers("dirty_percent", {0}, {0}, 0, 100), fixed("pinned_percent", 0, 0, 100),
+                           fixed("regions", 1, 1, 64), mapped, fixed("victims", victims, 0, 255)},
+            .score = {.metric = "ns_per_page", .unit = "ns"},
+            .possible = [](const Parameters& parameters) -> Status {
+                const std::uint64_t pages = parameters.number("pages");
+                if (RemoveShape::count_chosen(pages, parameters.number("pinned_percent")) == pages) {
+                    return fail(ErrorCode::usage, "pinned_percent=" + std::to_string(parameters.number("pinned_percent")) +
+                                                      " leaves no page to remove: lower it");
+                }
+                return {};
+            },
+            .threads_needed = [](const Parameters& parameters) {
+                return 1 + static_cast<unsigned>(parameters.number("victims"));
+            }};
+}
+
+/// The remove workload: every variant, memory given back or kept, and the raw calls.
+inline WorkloadDescription remove_workload() {
+    static constexpr FeltAxes felt{.layout = true, .read = true, .shootdown = true};
+    WorkloadDescription workload = remove_question();
+    for (const bool keep : {false, true}) {
+        add_variants<felt>(
+            workload,
+            [keep]<class Variant>(const Parameters& parameters) {
+                return std::make_unique<RemoveCell<MapRemoveTarget<Variant>>>(parameters, keep);
+            },
+            keep ? "keep" : "return");
+    }
+    add_floor(workload, "floor:raw_mprotect_ranged", [](const Parameters& parameters) {
+        return std::make_unique<RemoveCell<RawRemoveTarget<false>>>(parameters, true);
+    });
+    add_floor(workload, "floor:raw_mprotect_single", [](const Parameters& parameters) {
+        return std::make_unique<RemoveCell<RawRemoveTarget<true>>>(parameters, true);
+    });
+    return workload;
+}
+
+}  // namespace page_map_lab::bench

@@ -1,0 +1,296 @@
+// What a removal is measured on: a page map's remove_contig, or the floor's raw system calls on mappings of the same shape.
+//
+// A target is made for one repetition and gives RemoveCell: `prepare`, `remove`, `verify`, `finish` and the victims'
+// words. Pages [0, pages) are to be removed; one page for each victim follows them.
+//
+// Thread safety: the initiator's; victims touch their words only.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/workloads/mapped_object.hpp"
+#include "impl/store/memory_store.hpp"
+#include "impl/store/page_contents.hpp"
+
+namespace page_map_lab::bench {
+
+/// The point of the sweep that a removal is measured at.
+struct RemoveShape {
+    std::uint64_t pages = 0;
+    std::uint64_t dirty_percent = 0;
+    std::uint64_t pinned_percent = 0;  ///< pages that somebody holds a reference to, so that they stay
+    std::uint64_t regions = 1;
+    bool mapped = true;
+    bool keep_memory = false;
+    unsigned victims = 0;
+
+    /// Whether `page` is one of the `percent` of pages that are spread evenly.
+    static bool chosen(PageIndex page, std::uint64_t percent) {
+        return (page + 1) * percent / 100 != page * percent / 100;
+    }
+    static std::uint64_t count_chosen(std::uint64_t pages, std::uint64_t percent) { return pages * percent / 100; }
+    std::uint64_t removable() const { return pages - count_chosen(pages, pinned_percent); }
+    std::uint64_t object_pages() const { return pages + victims; }
+    PageRange range() const { return {0, pages}; }
+};
+
+/// remove_contig on a page map.
+template <class Variant>
+class MapRemoveTarget {
+public:
+    using Object = MappedObject<Variant>;
+    using Map = typename Object::Map;
+    using Thread = typename Map::Thread;
+    using Outcome = Result<RemovalOutcome>;
+
+    MapRemoveTarget(const RemoveShape& shape, Environment& environment)
+        : shape_(shape),
+          store_(std::make_shared<MemoryStore>(shape.object_pages(), MemoryStore::Fresh::versioned)),
+          object_({shape.object_pages(), shape.object_pages(), shape.keep_memory}, store_, environment) {
+        for (std::uint64_t region = 0; region < shape.regions; ++region) {
+            auto attached = object_.attach({.pages = {0, shape.object_pages()}});
+            if (!attached) {
+                throw std::runtime_error(attached.error().text());
+            }
+            regions_.push_back(*attached);
+        }
+        const PageRange outside{shape.pages, shape.victims};
+        if (Status opened = object_.open(*regions_.front(), outside, Access::write); !opened) {
+            throw std::runtime_error(opened.error().text());
+        }
+        for (PageIndex page = outside.first; page != outside.end(); ++page) {
+            *word_of(page) = 0;
+        }
+    }
+
+    volatile std::uint64_t* outside_word(unsigned victim) const { return word_of(shape_.pages + victim); }
+
+    /// Everything resident, mapped in every region, the dirty pages written with a new version, the pinned ones held.
+    Status prepare() {
+        ++version_;
+        if (Status loaded = object_.load(shape_.range()); !loaded) {
+            return loaded;
+        }
+        for (auto* region : regions_) {
+            if (Status opened = shape_.mapped ? object_.open(*region, shape_.range(), Access::read) : Status{}; !opened) {
+                return opened;
+            }
+        }
+        for (PageIndex page = 0; page < shape_.pages; ++page) {
+            if (Status written = shape_.chosen(page, shape_.dirty_percent) ? write(page) : Status{}; !written) {
+                return written;
+            }
+        }
+        for (PageIndex page = 0; page < shape_.pages; ++page) {
+            if (shape_.chosen(page, shape_.pinned_percent)) {
+                pins_.push_back(object_.map().find(page));
+            }
+        }
+        return {};
+    }
+
+    Outcome remove(PhaseObserver* observer = nullptr) { return object_.map().remove_contig(shape_.range(), observer); }
+
+    /// What is wrong after a removal, or empty. Lets the pinned pages go.
+    std::string verify(const RemovalOutcome& outcome) {
+        std::string wrong = judge(outcome);
+        for (const auto pin : pins_) {
+            if (pin) {
+                Map::put(pin);
+            }
+        }
+        pins_.clear();
+        return wrong;
+    }
+
+    /// What is wrong at the end, or empty: the victims' counts, the map's invariants, whatever leaked.
+    std::string finish(const std::vector<std::uint64_t>& iterations) {
+        const typename Object::Online online;
+        for (unsigned victim = 0; victim < shape_.victims; ++victim) {
+            if (*outside_word(victim) != iterations[victim]) {
+                return "victim " + std::to_string(victim) + " made " + std::to_string(iterations[victim]) +
+                       " increments and memory holds " + std::to_string(*outside_word(victim));
+            }
+        }
+        for (Status status : {object_.map().audit(), object_.retire()}) {
+            if (!status) {
+                return status.error().text();
+            }
+        }
+        return {};
+    }
+
+    /// The version that pages written so far may have; for the digest.
+    std::uint64_t version() const { return version_; }
+
+private:
+    volatile std::uint64_t* word_of(PageIndex page) const {
+        return reinterpret_cast<volatile std::uint64_t*>(regions_.front()->address_of(page));
+    }
+
+    Status write(PageIndex page) {
+        if (shape_.mapped) {
+            auto& region = *regions_.front();
+            if (Status opened = object_.map().fault(region, page, Access::write); !opened) {
+                return opened;
+            }
+            fill_contents({region.address_of(page), page_size}, page, version_);
+            return {};
+        }
+        const auto held = object_.map().load(page);
+        if (!held) {
+            return tl::unexpected(held.error());
+        }
+        fill_contents(object_.map().bytes(*held), page, version_);
+        object_.map().mark_dirty(*held);
+        Map::put(*held);
+        return {};
+    }
+
+    std::string judge(const RemovalOutcome& outcome) {
+        if (outcome.removed != shape_.removable() || outcome.write_failures != 0 || outcome.punch_error) {
+            return std::to_string(outcome.removed) + " of " + std::to_string(shape_.removable()) +
+                   " removable pages were removed, " + std::to_string(outcome.write_failures) + " could not be written";
+        }
+        const std::uint64_t left = object_.map().page_count();
+        if (left != shape_.object_pages() - shape_.removable()) {
+            return "the map counts " + std::to_string(left) + " pages after the removal, and holds " +
+                   std::to_string(shape_.object_pages() - shape_.removable());
+        }
+        for (PageIndex page = 0; page < shape_.pages; ++page) {
+            const bool pinned = shape_.chosen(page, shape_.pinned_percent);
+            const auto found = object_.map().find(page);
+            if (found) {
+                Map::put(found);
+            }
+            if (static_cast<bool>(found) != pinned) {
+                return "page " + std::to_string(page) + (pinned ? " is held and was removed" : " was removed and is found");
+            }
+            if (!pinned && shape_.chosen(page, shape_.dirty_percent) && store_->stored_version(page) != version_) {
+                return "the store does not hold what was written last to page " + std::to_string(page);
+            }
+        }
+        for (std::size_t region = 0; region < regions_.size(); ++region) {
+            constexpr std::uint64_t probes = 64;
+            const auto open = find_spread(shape_.pages, probes, [&](PageIndex page) {
+                return !shape_.chosen(page, shape_.pinned_percent) && is_readable(regions_[region]->address_of(page));
+            });
+            if (open) {
+                return "page " + std::to_string(*open) + " was removed and can still be read through region " +
+                       std::to_string(region);
+            }
+        }
+        return {};
+    }
+
+    const RemoveShape shape_;
+    std::shared_ptr<MemoryStore> store_;
+    Object object_;
+    std::vector<typename Object::Region*> regions_;
+    std::vector<typename Object::Counted> pins_;
+    std::uint64_t version_ = 0;
+};
+
+/// The floor: the same pages mapped readable in as many mappings, and closed with one raw call a mapping, or one a page.
+template <bool one_call_a_page>
+class RawRemoveTarget {
+public:
+    struct Thread {
+        Thread() {}  // user-provided, so that a registration that is only held is no unused variable
+    };
+    using Outcome = Result<RemovalOutcome>;
+
+    RawRemoveTarget(const RemoveShape& shape, Environment&) : shape_(shape), memory_(shape.object_pages()) {
+        for (std::uint64_t region = 0; region < shape.regions; ++region) {
+            auto base = memory_.map({0, shape.object_pages()}, Sharing::shared);
+            if (!base) {
+                throw std::runtime_error(base.error().text());
+            }
+            bases_.push_back(*base);
+        }
+        for (PageIndex page = 0; page < shape.object_pages(); ++page) {
+            fill_contents(memory_.bytes({page, 1}), page, 0);
+        }
+        Status opened;
+        if (shape.victims != 0) {
+            opened = protect(bases_.front() + shape.pages * page_size, shape.victims * page_size, Access::write);
+        }
+        if (!opened) {
+            throw std::runtime_error(opened.error().text());
+        }
+        for (unsigned victim = 0; victim < shape.victims; ++victim) {
+            *outside_word(victim) = 0;
+        }
+    }
+    ~RawRemoveTarget() {
+        for (std::byte* base : bases_) {
+            static_cast<void>(ObjectMemory::unmap(base, shape_.object_pages()));
+        }
+    }
+    RawRemoveTarget(const RawRemoveTarget&) = delete;
+    RawRemoveTarget& operator=(const RawRemoveTarget&) = delete;
+
+    volatile std::uint64_t* outside_word(unsigned victim) const {
+        return reinterpret_cast<volatile std::uint64_t*>(bases_.front() + (shape_.pages + victim) * page_size);
+    }
+
+    Status prepare() {
+        for (std::byte* base : bases_) {
+            if (Status opened = protect(base, shape_.pages * page_size, Access::read); !opened) {
+                return opened;
+            }
+            for (PageIndex page = 0; page < shape_.pages; ++page) {
+                touch(base + page * page_size);
+            }
+        }
+        return {};
+    }
+
+    Outcome remove(PhaseObserver* = nullptr) {
+        RemovalOutcome outcome;
+        outcome.removed = shape_.pages;
+        for (std::byte* base : bases_) {
+            const std::uint64_t calls = one_call_a_page ? shape_.pages : 1;
+            const std::size_t bytes = shape_.pages * page_size / calls;
+            outcome.shootdown += {.pages = shape_.pages, .ranges = calls, .system_calls = calls};
+            for (std::uint64_t call = 0; call < calls; ++call) {
+                if (Status closed = protect(base + call * bytes, bytes, Access::none); !closed) {
+                    return tl::unexpected(closed.error());
+                }
+            }
+        }
+        return outcome;
+    }
+
+    std::string verify(const RemovalOutcome&) {
+        for (const std::byte* base : bases_) {
+            constexpr std::uint64_t probes = 64;
+            if (const auto open = find_spread(shape_.pages, probes,
+                                              [&](PageIndex page) { return is_readable(base + page * page_size); })) {
+                return "page " + std::to_string(*open) + " can still be read after the raw call";
+            }
+        }
+        return {};
+    }
+
+    std::string finish(const std::vector<std::uint64_t>& iterations) {
+        for (unsigned victim = 0; victim < shape_.victims; ++victim) {
+            if (*outside_word(victim) != iterations[victim]) {
+                return "a victim's increments were lost";
+            }
+        }
+        return {};
+    }
+
+    std::uint64_t version() const { return 0; }
+
+private:
+    const RemoveShape shape_;
+    ObjectMemory memory_;
+    std::vector<std::byte*> bases_;
+};
+
+}  // namespace page_map_lab::bench

@@ -1,0 +1,168 @@
+// Fixtures of the lookup workload: resident pages, in a map of some variant or in the floor's array.
+//
+// A fixture gives LookupCell: `Thread` (held by whoever looks up), `find`, `put`, `quiescent`, `expected_frame`,
+// `references` and `audit`. Cells of one subject that differ in pattern or threads share one.
+//
+// Thread safety: `find`, `put` and `quiescent` from any thread that holds a Thread.
+// Invariant: page i of the fixture is at index i * stride; the indexes in between are absent, so that a miss walks as far
+// as a hit.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bench/harness/environment.hpp"
+#include "bench/harness/sample.hpp"
+#include "bench/workloads/slot_array.hpp"
+#include "impl/page_map/page_map.hpp"
+
+namespace page_map_lab::bench {
+
+/// How many pages, and how far apart.
+struct ResidentPages {
+    std::uint64_t pages = 0;
+    std::uint64_t stride = 1;
+    std::uint64_t indexes() const { return pages * stride; }
+};
+
+/// The pages in a page map. No page has memory: a lookup does not touch it.
+template <class Variant>
+class ResidentMap {
+public:
+    using Map = PageMap<Variant>;
+    using Counted = typename Map::Counted;
+    using Thread = typename Map::Thread;
+
+    static std::uint64_t footprint_bytes(ResidentPages shape) {
+        constexpr std::uint64_t bytes_per_page = sizeof(typename Map::PageType) + sizeof(std::uint32_t);
+        constexpr std::uint64_t bytes_per_slot = 10;
+        return shape.pages * bytes_per_page + shape.indexes() * bytes_per_slot;
+    }
+
+    /// Throws std::runtime_error where the pages do not fit into memory.
+    ResidentMap(ResidentPages shape, Environment&)
+        : shape_(shape), frames_(shape.pages, descriptors_),
+          map_({.size_pages = shape.indexes(), .arena = &nodes_, .frames = &frames_}) {
+        const Thread registration;
+        frame_of_.reserve(shape.pages);
+        const std::size_t bytes_before = nodes_.allocated_bytes();
+        for (std::uint64_t page = 0; page < shape.pages; ++page) {
+            const FrameNumber frame = frames_.allocate();
+            const auto inserted = map_.insert(page * shape.stride, frame);
+            if (!inserted) {
+                clear();
+                throw std::runtime_error("page " + std::to_string(page) + " of " + std::to_string(shape.pages) +
+                                         " cannot be inserted: " + inserted.error().text());
+            }
+            Map::put(*inserted);
+            frame_of_.push_back(static_cast<std::uint32_t>(frame));
+        }
+        node_bytes_ = nodes_.allocated_bytes() - bytes_before;
+    }
+    ~ResidentMap() {
+        const Thread registration;
+        clear();
+    }
+    ResidentMap(const ResidentMap&) = delete;
+    ResidentMap& operator=(const ResidentMap&) = delete;
+
+    Counted find(PageIndex index) noexcept { return map_.find(index); }
+    static void put(Counted page) noexcept { Map::put(page); }
+    static void quiescent() noexcept { Map::ReadPath::quiescent(); }
+
+    /// The frame that a lookup of `index` owes; 0 where the page is absent.
+    FrameNumber expected_frame(PageIndex index) const {
+        return index % shape_.stride == 0 ? frame_of_[index / shape_.stride] : 0;
+    }
+    static std::uint64_t references(Counted page) {
+        // relaxed: asked while nobody else looks up.
+        return SlotWord{page.slot->load(std::memory_order_relaxed)}.refcount();
+    }
+    Status audit() {
+        const Thread registration;
+        if (const std::uint64_t count = map_.page_count(); count != shape_.pages) {
+            return fail(ErrorCode::malformed, std::to_string(count) + " pages are counted, " +
+                                                  std::to_string(shape_.pages) + " were inserted");
+        }
+        return map_.audit();
+    }
+
+    /// Bytes of the layout, page descriptors apart, over the pages.
+    Metric bytes_per_page() const {
+        const auto per_page = [&](std::size_t bytes) {
+            return static_cast<double>(bytes) / static_cast<double>(shape_.pages);
+        };
+        if constexpr (requires(const Map& map) { map.layout_bytes(); }) {
+            return {"bytes_per_page", per_page(map_.layout_bytes()), {}};
+        }
+        if (node_bytes_ == 0) {
+            return {"bytes_per_page", std::nullopt, "this layout takes no memory from the arena that counts"};
+        }
+        return {"bytes_per_page", per_page(node_bytes_), {}};
+    }
+
+private:
+    void clear() {
+        const Status destroyed = map_.destroy();
+        check(destroyed.has_value(), "a map that nobody uses can be destroyed");
+    }
+
+    ResidentPages shape_;
+    NodeArena nodes_;
+    NodeArena descriptors_;
+    typename Map::Frames frames_;
+    Map map_;
+    std::vector<std::uint32_t> frame_of_;
+    std::size_t node_bytes_ = 0;
+};
+
+/// The pages in the floor's array.
+class ResidentArray {
+public:
+    using Counted = SlotArray::Counted;
+    struct Thread {
+        Thread() {}
+        ~Thread() {}  // user-provided, so that one that is only held is no unused variable
+    };
+
+    static std::uint64_t footprint_bytes(ResidentPages shape) { return shape.indexes() * sizeof(std::uint64_t); }
+
+    ResidentArray(ResidentPages shape, Environment& environment)
+        : shape_(shape), environment_(environment), slots_(shape.indexes()) {
+        if (const Status placed = environment.place(slots_.memory(), slots_.bytes()); !placed) {
+            throw std::runtime_error(placed.error().text());
+        }
+        for (std::uint64_t page = 0; page < shape.pages; ++page) {
+            slots_.fill(page * shape.stride, page + 1);
+        }
+    }
+    ~ResidentArray() { environment_.forget(slots_.memory()); }
+    ResidentArray(const ResidentArray&) = delete;
+    ResidentArray& operator=(const ResidentArray&) = delete;
+
+    Counted find(PageIndex index) noexcept { return slots_.find(index); }
+    static void put(Counted page) noexcept { SlotArray::put(page); }
+    static void quiescent() noexcept {}
+
+    FrameNumber expected_frame(PageIndex index) const {
+        return index % shape_.stride == 0 ? index / shape_.stride + 1 : 0;
+    }
+    static std::uint64_t references(Counted page) {
+        // relaxed: asked while nobody else looks up.
+        return SlotWord{page.slot->load(std::memory_order_relaxed)}.refcount();
+    }
+    Status audit() { return {}; }
+    Metric bytes_per_page() const {
+        return {"bytes_per_page", static_cast<double>(slots_.bytes()) / static_cast<double>(shape_.pages), {}};
+    }
+
+private:
+    ResidentPages shape_;
+    Environment& environment_;
+    SlotArray slots_;
+};
+
+}  // namespace page_map_lab::bench

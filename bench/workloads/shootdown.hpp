@@ -1,0 +1,268 @@
+// The shootdown workload: what revoking n mapped pages costs the initiator, and what it costs those who keep using memory.
+//
+// The initiator gathers the pages and flushes (that is timed), then reopens everything (that is not: granting flushes
+// nothing) and touches the pages again. Victims spin all the time. One operation is one flush; the score is the median
+// operation of the repetition over the pages it revoked. The floors make the raw calls on the same pages: `single` one call a
+// page, `ranged` one call for all, which for strided pages takes the hull, with the pages in between.
+//
+// Thread safety: the harness calls one cell at a time.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bench/harness/variant_subjects.hpp"
+#include "bench/harness/workload.hpp"
+#include "bench/workloads/shootdown_object.hpp"
+#include "bench/workloads/victim_evidence.hpp"
+
+namespace page_map_lab::bench {
+
+/// Revokes through a shootdown policy, as remove_contig does.
+template <class ShootdownOnMachine>
+struct RevokeByPolicy {
+    using Machine = typename ShootdownOnMachine::Machine;
+
+    static Status revoke(ShootdownObject<Machine>& object, ShootdownCost& cost) {
+        ShootdownOnMachine shootdown(Access::none);
+        for (std::uint64_t place = 0; place < object.revocable(); ++place) {
+            shootdown.add(object.region(), {object.revocable_page(place), 1});
+        }
+        Status flushed = shootdown.flush();
+        cost += shootdown.cost();
+        return flushed;
+    }
+};
+
+/// The floor: one raw call for all the pages.
+struct RevokeRanged {
+    using Machine = BaseVariant::Machine;
+
+    static Status revoke(ShootdownObject<Machine>& object, ShootdownCost& cost) {
+        const PageRange hull = object.hull();
+        cost += {.pages = object.revocable(), .ranges = 1, .system_calls = 1};
+        return Machine::set_access(object.region().address_of(hull.first), hull.count * page_size, Access::none);
+    }
+};
+
+/// The floor: one raw call for each page.
+struct RevokeSingle {
+    using Machine = BaseVariant::Machine;
+
+    static Status revoke(ShootdownObject<Machine>& object, ShootdownCost& cost) {
+        cost += {.pages = object.revocable(), .ranges = object.revocable(), .system_calls = object.revocable()};
+        Status revoked;
+        for (std::uint64_t place = 0; place < object.revocable() && revoked; ++place) {
+            revoked = Machine::set_access(object.region().address_of(object.revocable_page(place)), page_size, Access::none);
+        }
+        return revoked;
+    }
+};
+
+template <class Revoker>
+class ShootdownCell final : public Cell {
+public:
+    using Machine = typename Revoker::Machine;
+
+    explicit ShootdownCell(const Parameters& parameters)
+        : pages_(parameters.number("pages")),
+          stride_(parameters.text("layout") == "strided" ? 2 : 1),
+          victims_(static_cast<unsigned>(parameters.number("threads")) - 1),
+          inside_(parameters.text("victims_touch") == "inside") {}
+
+    Footprint footprint() const override { return {"", (pages_ * stride_ + victims_) * page_size}; }
+    Status set_up(Environment&) override { return {}; }
+
+    // The region lives for a repetition: a policy that closes a whole address space would close every cell's.
+    Result<Sample> measure(Environment& environment, ThreadTeam& team, unsigned) override {
+        constexpr unsigned attempts = 4;
+        Result<Sample> sample;
+        for (unsigned attempt = 0; attempt < attempts; ++attempt) {
+            ShootdownObject<Machine> object(pages_, stride_, victims_);
+            sample = measure_once(object, environment, team);
+            if (!sample || !sample->excluded) {
+                break;
+            }
+        }
+        return sample;
+    }
+
+    CheckOutcome check(Environment&) override { return {wrong_.empty(), digest_.text(), wrong_}; }
+
+private:
+    struct Operations {
+        std::vector<std::uint64_t> times_ns;
+        ShootdownCost cost;
+    };
+
+    Result<Sample> measure_once(ShootdownObject<Machine>& object, Environment& environment, ThreadTeam& team) {
+        Operations done;
+        std::vector<VictimLog> logs(victims_);
+        auto reports = team.run({{"initiator", 1}, {"victim", victims_}}, {}, [&](TeamMember& member) -> Status {
+            if (member.role() == "victim") {
+                return be_a_victim(object, member, logs[member.index_in_role()]);
+            }
+            return initiate(object, member, environment.minimum_time, done);
+        });
+        if (!reports) {
+            return tl::unexpected(reports.error());
+        }
+        if (Status looked = look(object, logs); !looked) {
+            return tl::unexpected(looked.error());
+        }
+        return sample_of(*std::move(reports), std::move(done), logs);
+    }
+
+    Status be_a_victim(const ShootdownObject<Machine>& object, TeamMember& member, VictimLog& log) const {
+        const unsigned victim = member.index_in_role();
+        touch(const_cast<const std::byte*>(reinterpret_cast<const volatile std::byte*>(object.outside_word(victim))));
+        member.start();
+        if (inside_) {
+            suffer(log, member, [&](std::uint64_t step) { return object.inside_word(victim, step); });
+        } else {
+            suffer(log, member, [word = object.outside_word(victim)](std::uint64_t) { return word; });
+        }
+        member.stop(log.iterations);
+        return {};
+    }
+
+    Status initiate(ShootdownObject<Machine>& object, TeamMember& member, std::chrono::nanoseconds at_least,
+                    Operations& done) const {
+        using Clock = std::chrono::steady_clock;
+        constexpr std::size_t most_operations = 100'000;
+        done.times_ns.reserve(most_operations);
+        member.start();
+        const auto deadline = Clock::now() + at_least;
+        Status outcome;
+        do {
+            object.use_revocable();
+            const auto started = Clock::now();
+            outcome = Revoker::revoke(object, done.cost);
+            const auto revoked = Clock::now();
+            done.times_ns.push_back(static_cast<std::uint64_t>(std::chrono::nanoseconds(revoked - started).count()));
+            if (outcome) {
+                outcome = object.reopen();
+            }
+        } while (outcome && Clock::now() < deadline && done.times_ns.size() < most_operations);
+        member.stop(done.times_ns.size());
+        member.request_stop();
+        return outcome;
+    }
+
+    /// One more revocation with the victims at rest: it must leave no page readable. And nothing was lost.
+    Status look(ShootdownObject<Machine>& object, const std::vector<VictimLog>& logs) {
+        ShootdownCost ignored;
+        object.use_revocable();
+        if (Status revoked = Revoker::revoke(object, ignored); !revoked) {
+            return revoked;
+        }
+        if (const auto open = object.find_open()) {
+            complain("page " + std::to_string(*open) + " can still be read after it was revoked");
+        }
+        if (Status reopened = object.reopen(); !reopened) {
+            return reopened;
+        }
+        Digest digest;
+        if (const auto damaged = object.find_damaged(digest)) {
+            complain("the contents of page " + std::to_string(*damaged) + " changed");
+        }
+        digest_ = digest;
+        for (unsigned victim = 0; victim < victims_; ++victim) {
+            if (const std::uint64_t counted = object.counted_by(victim); counted != logs[victim].iterations) {
+                complain("victim " + std::to_string(victim) + " made " + std::to_string(logs[victim].iterations) +
+                         " increments and memory holds " + std::to_string(counted));
+            }
+        }
+        return {};
+    }
+
+    Sample sample_of(std::vector<ThreadReport> reports, Operations done, const std::vector<VictimLog>& logs) const {
+        Sample sample;
+        const std::size_t operations = done.times_ns.size();
+        NamedHistogram latency{"latency", "initiator", {}};
+        for (const std::uint64_t time_ns : done.times_ns) {
+            latency.latencies.record(time_ns);
+        }
+        const auto middle = done.times_ns.begin() + static_cast<std::ptrdiff_t>(operations / 2);
+        std::nth_element(done.times_ns.begin(), middle, done.times_ns.end());
+        const auto pages = static_cast<double>(pages_);
+        sample.score = static_cast<double>(*middle) / pages;
+
+        const VictimEvidence evidence(reports);
+        const double expected = static_cast<double>(done.cost.system_calls) * victims_;
+        sample.metrics = victim_metrics(evidence, logs, operations, expected);
+        const Metric& interrupts = sample.metrics.front();
+        sample.metrics.push_back(interrupts.value ? Metric{"interrupts_per_page", *interrupts.value / pages, {}}
+                                                  : Metric{"interrupts_per_page", std::nullopt, interrupts.why});
+        sample.metrics.push_back({"system_calls_per_operation",
+                                  static_cast<double>(done.cost.system_calls) / static_cast<double>(operations), {}});
+        sample.histograms.push_back(std::move(latency));
+        NamedHistogram stalls{"stall", "victim", {}};
+        for (const VictimLog& log : logs) {
+            stalls.latencies.merge(log.stalls);
+        }
+        if (victims_ != 0) {
+            sample.histograms.push_back(std::move(stalls));
+            sample.excluded = evidence.why_it_does_not_count();
+        }
+        constexpr double least_interrupts = 0.9;
+        if (!sample.excluded && victims_ != 0 && evidence.shootdowns.value && evidence.page_faults == 0 &&
+            *evidence.shootdowns.value < least_interrupts * expected) {
+            sample.excluded = "the victims took " + std::to_string(static_cast<long>(*evidence.shootdowns.value)) +
+                              " shootdown interrupts where " + std::to_string(static_cast<long>(expected)) +
+                              " were sent: their processors were not running all the time";
+        }
+        sample.threads = std::move(reports);
+        return sample;
+    }
+
+    void complain(std::string what) {
+        if (wrong_.empty()) {
+            wrong_ = std::move(what);
+        }
+    }
+
+    const std::uint64_t pages_;
+    const std::uint64_t stride_;
+    const unsigned victims_;
+    const bool inside_;
+    Digest digest_;
+    std::string wrong_;
+};
+
+/// What the shootdown workload asks, without subjects.
+inline WorkloadDescription shootdown_question() {
+    const std::uint64_t pair = std::min(2U, std::max(1U, std::thread::hardware_concurrency()));
+    ParameterAxis threads = ParameterAxis::threads();
+    threads.smoke = {ParameterValue{pair}};  // the initiator and one victim
+    threads.maximum = ShootdownObject<BaseVariant::Machine>::most_victims;
+    return {.name = "shootdown",
+            .question = "What does revoking mapped pages cost the initiator, and what its victims?",
+            .parameters = {ParameterAxis::numbers("pages", {1, 8, 33, 64, 512, 4096},
+                                                  {1, 2, 4, 8, 16, 32, 33, 34, 64, 128, 256, 512, 1024, 2048, 4096}, 1,
+                                                  std::uint64_t{1} << 20),
+                           ParameterAxis::words("layout", {"contiguous", "strided"}),
+                           ParameterAxis::option("victims_touch", {"outside", "inside"}), threads},
+            .score = {.metric = "ns_per_page", .unit = "ns"}};
+}
+
+/// The shootdown workload: every policy, and the raw calls.
+inline WorkloadDescription shootdown_workload() {
+    WorkloadDescription workload = shootdown_question();
+    add_variants<FeltAxes{.shootdown = true}>(workload, []<class Variant>(const Parameters& parameters) {
+        return std::make_unique<ShootdownCell<RevokeByPolicy<typename Variant::Shootdown>>>(parameters);
+    });
+    add_floor(workload, "floor:raw_mprotect_ranged", [](const Parameters& parameters) {
+        return std::make_unique<ShootdownCell<RevokeRanged>>(parameters);
+    });
+    add_floor(workload, "floor:raw_mprotect_single", [](const Parameters& parameters) {
+        return std::make_unique<ShootdownCell<RevokeSingle>>(parameters);
+    });
+    return workload;
+}
+
+}  // namespace page_map_lab::bench
