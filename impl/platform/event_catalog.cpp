@@ -238,7 +238,7 @@ Events arm_interrupts() {
     return {{"interrupts_taken", "Interrupt exceptions taken.", {"EXC_IRQ", "raw:0x86"}}};
 }
 
-// --- any other: what the kernel itself translates ---------------------------------------------------------------------
+// --- any other: what the kernel itself translates --------------------------------------------------------------------
 
 Events generic_tlb() {
     return join({{{"dtlb_load_misses", "Loads that missed the data TLB, as the kernel defines it.",

@@ -141,6 +141,9 @@ TEST(ThreadCounters, nothing_is_counted_outside_the_span) {
     auto counters = ThreadCounters::open(CounterSetName::cycles, system);
     system.pass(1000, 10, 10);
     const auto readings = measure(counters, system, 7);
+    for (const auto& [descriptor, event] : system.events) {
+        EXPECT_FALSE(event.enabled) << "a stopped group costs the thread nothing";
+    }
     system.pass(1000, 10, 10);
     EXPECT_EQ(reading_of(readings, "minor_faults").value, 7.0);
     EXPECT_EQ(reading_of(counters.read(), "cycles").value, 7.0);
