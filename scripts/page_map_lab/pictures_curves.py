@@ -38,9 +38,9 @@ PERCENTILES = ((1.0, "all"), (0.5, "p50"), (0.1, "p90"), (0.01, "p99"), (0.001, 
 
 
 def scalability(host: str, workload: WorkloadReport) -> Picture | None:
-    """Throughput of all threads together against their number; None where the threads were not swept."""
+    """Throughput of all threads together against their number; None where more threads are not more workers."""
     panels = _panels(workload, "threads")
-    if not panels:
+    if not panels or _has_victims(workload):
         return None
     rows = [row for _, panel in panels for row in panel]
     chosen = chosen_variants(rows, workload.base)
@@ -212,6 +212,12 @@ def _panels(workload: WorkloadReport, swept: str) -> list[tuple[str, list[Row]]]
             found.append((" ".join(words) or workload.name, rows))
     found.sort(key=lambda panel: -sum(row.launches for row in panel[1]))
     return found[:MOST_PANELS]
+
+
+def _has_victims(workload: WorkloadReport) -> bool:
+    """Whether some of the threads only suffer, so that all threads together have no throughput."""
+    repetitions = (r for row in workload.rows for cell in row.cells for r in cell.repetitions)
+    return any(thread.get("role") in BACKGROUND_ROLES for repetition in repetitions for thread in repetition.threads)
 
 
 def _throughput(cell: Cell) -> float | None:

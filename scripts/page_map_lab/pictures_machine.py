@@ -40,7 +40,7 @@ MOST_PHASE_ROWS = 24
 
 def initiator_and_victim(host: str, workload: WorkloadReport) -> Picture | None:
     """What the initiator pays against what its victims pay; None where the victims were not measured."""
-    measure = _victim_measure(workload.rows)
+    measure = _victim_measure(workload)
     if measure is None:
         return None
     words, points = measure
@@ -58,10 +58,10 @@ def initiator_and_victim(host: str, workload: WorkloadReport) -> Picture | None:
                 [row.score], [value], marker=style.marker, linestyle="none", markersize=7, color=style.colour,
                 markerfacecolor=style.colour if sure else "none", label=style.label if position == 0 else None,
             )  # fmt: skip
-        for row, value in {0: mine[0], 1: mine[-1]}.values() if len(mine) > 1 else ():
-            if row.key.value("pages") is not None and not row.floor:
+        for row, value in (mine[0], mine[-1]) if variant == workload.base and len(mine) > 1 else ():
+            if row.key.value("pages") is not None:
                 text = f"n={row.key.value('pages')}"
-                axis.annotate(text, (row.score, value), xytext=(6, 5), textcoords="offset points", fontsize=7.5, color=INK)
+                axis.annotate(text, (row.score, value), xytext=(7, -9), textcoords="offset points", fontsize=8, color=INK)
     axis.set_xscale("log")
     if min(value for _, value in points) > 0:
         axis.set_yscale("log")
@@ -70,7 +70,7 @@ def initiator_and_victim(host: str, workload: WorkloadReport) -> Picture | None:
     axis.set_ylabel(words)
     legend_below(figure, axis)
     others = " ".join(f"{name}={value}" for name, value in rows[0].key.parameters if name != "pages")
-    caption = f"At {others or 'all parameters'}; n is the number of pages, named at both ends of each line. Down and left is better for both."
+    caption = f"At {others or 'all parameters'}; n is the number of pages, named at both ends of the base's line. Down and left is better for both."
     alternative = f"Scatter chart of {workload.name}: initiator's cost against the victims'"
     name = slug(f"{host}-{workload.name}-victims")
     return finish(figure, name, "Initiator against victim", caption, alternative, sources_of(rows))
@@ -202,8 +202,10 @@ def _by_place(workload: WorkloadReport, home: dict[int, int]) -> dict[CellKey, d
     return found
 
 
-def _victim_measure(rows: Sequence[Row]) -> tuple[str, list[tuple[Row, float]]] | None:
-    plain = [row for row in rows if row.score is not None and row.key.value("stride") in (None, 1)]
+def _victim_measure(workload: WorkloadReport) -> tuple[str, list[tuple[Row, float]]] | None:
+    """What the victims lost, for the rows that differ from the headline in nothing but the number of pages."""
+    family = _but_pages(workload.headline) if workload.headline else None
+    plain = [row for row in workload.rows if row.score is not None and _but_pages(row.key) == family]
     for metric, words in VICTIM_METRICS:
         points = [(row, value) for row in plain if (value := metric_of(row, metric)) is not None]
         per_page = metric.endswith("_per_operation") and points and points[0][0].cells[0].metric.endswith("per_page")
@@ -219,6 +221,10 @@ def _victim_measure(rows: Sequence[Row]) -> tuple[str, list[tuple[Row, float]]] 
             if merged is not None:
                 points.append((row, percentile(merged, 0.99)))
     return ("99th percentile of the victim's stall (ns)", points) if points else None
+
+
+def _but_pages(key: CellKey) -> tuple[object, ...]:
+    return tuple(item for item in key.parameters if item[0] != "pages"), key.size, key.plan, key.memory
 
 
 def metric_of(row: Row, metric: str) -> float | None:

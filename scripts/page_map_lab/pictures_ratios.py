@@ -129,13 +129,9 @@ def counters(host: str, workload: WorkloadReport) -> Picture | None:
                 continue
             axis.barh(position, value, height=0.55, color=INK if row.is_base else FLOOR, alpha=0.75)
             mark = "~" if state == "multiplexed" else ""
-            inside = value > 0.62 * largest
-            axis.text(
-                value, position, f" {mark}{value:.3g} ", va="center", ha="right" if inside else "left",
-                fontsize=8, color=("#ffffff" if not row.is_base else "#8fd0ff") if inside else INK,
-            )  # fmt: skip
+            axis.text(value, position, f" {mark}{value:.3g}", va="center", fontsize=8, color=INK)
         axis.set_title(name.replace(" ", "\n", 1).replace("_", " "), fontsize=8)
-        axis.set_xlim(0, largest * 1.12)
+        axis.set_xlim(0, largest * 1.5)
         axis.xaxis.set_major_locator(MaxNLocator(3))
         axis.tick_params(labelsize=7.5)
         axis.grid(axis="y", visible=False)
@@ -216,7 +212,7 @@ def _ratio_ticks(low: float, high: float) -> list[float]:
         step = 0.05 if high - low < 0.35 else 0.1 if high - low < 0.8 else 0.25
         return [round(step * i, 2) for i in range(1, 200) if low * 0.97 <= step * i <= high * 1.05]
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    digits = (1, 2, 5) if high / low < 300 else (1,)
+    digits = (1, 2, 5) if high / low < 60 else (1,)
     return [round(digit * 10.0**power, 6) for power in powers for digit in digits if low * 0.8 <= digit * 10.0**power <= high * 1.3]
 
 

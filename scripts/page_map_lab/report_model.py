@@ -28,7 +28,14 @@ QUESTIONS = {
 }
 
 # Which cell answers a workload's question when several are measured alike: the plainest one.
-PLAIN_PARAMETERS = {"stride": 1, "pattern": "uniform", "dirty_percent": 0, "memory": "local"}
+PLAIN_PARAMETERS = {
+    "pattern": "uniform",
+    "access": "hit",
+    "sharing": "all",
+    "layout": "contiguous",
+    "victims_touch": "outside",
+    "dirty_percent": 0,
+}
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,11 @@ def policies_of(variant: str) -> dict[str, str]:
     return dict(part.split(":", 1) for part in variant.split("/"))
 
 
+def role_of(workload: str, thread: int) -> str:
+    """What a thread does in a workload: in a shootdown the first one revokes and the others suffer."""
+    return "reader" if workload != "shootdown" else "victim" if thread else "initiator"
+
+
 def cell(
     workload: str,
     variant: str,
@@ -113,7 +118,7 @@ def cell(
                 "index": index,
                 "score": round(value, 4),
                 "threads": [
-                    {"role": "reader", "cpu": cpu, "operations": operations, "duration_ns": duration}
+                    {"role": role_of(workload, cpu), "cpu": cpu, "operations": operations, "duration_ns": duration}
                     for cpu in range(threads)
                 ],
                 "metrics": {},
@@ -288,12 +293,12 @@ def shootdown_launch(noise: Noise, index: int) -> dict[str, Any]:
     """One interrupt a page or one a batch, and victims that stall as often."""
     launch, cells = noise.factor(noise.between_launches), []
     score = {"metric": "ns_per_page", "unit": "ns", "direction": "lower_is_better"}
-    for stride in (1, 2):
-        for pages in (1, 8, 32, 64, 512, 4096) if stride == 1 else (8, 512):
+    for layout in ("contiguous", "strided"):
+        for pages in (1, 8, 33, 64, 512, 4096) if layout == "contiguous" else (8, 512):
             for variant, cost in SHOOTDOWNS.items():
                 one_by_one = variant in ("shootdown:per_page", "floor:raw_mprotect_single")
-                nanoseconds = cost(pages) if stride == 1 or "whole" in variant else 13_500.0
-                interrupts = pages if one_by_one or (stride == 2 and "whole" not in variant) else 1
+                nanoseconds = cost(pages) if layout == "contiguous" or "whole" in variant else 13_500.0
+                interrupts = pages if one_by_one or (layout == "strided" and "whole" not in variant) else 1
                 total = nanoseconds * pages
                 metrics = {
                     "interrupts_per_operation": float(interrupts),
@@ -301,8 +306,9 @@ def shootdown_launch(noise: Noise, index: int) -> dict[str, Any]:
                     "victim_lost_iterations_per_operation": interrupts * 1600.0 * noise.factor(0.05),
                     "victim_stall_ns_per_operation": interrupts * 8000.0 * noise.factor(0.05),
                 }
-                made = cell("shootdown", variant, {"pages": pages, "stride": stride, "victims": 1}, _scores(noise, launch, nanoseconds), score, metrics=metrics)
-                if pages == 512 and stride == 1:
+                parameters = {"pages": pages, "layout": layout, "victims_touch": "outside", "threads": 2}
+                made = cell("shootdown", variant, parameters, _scores(noise, launch, nanoseconds), score, metrics=metrics)
+                if pages == 512 and layout == "contiguous":
                     generator = noise.generator
                     made["histograms"] = [
                         histogram("latency", "initiator", total, 0.9, 400, generator),
