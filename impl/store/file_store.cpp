@@ -119,7 +119,9 @@ Result<FileStore> FileStore::create(const std::string& path, std::uint64_t size_
 }
 
 FileStore::FileStore(FileStore&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_pages_(other.size_pages_) {}
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      size_pages_(other.size_pages_) {}
 
 FileStore::~FileStore() {
     if (descriptor_ >= 0) {

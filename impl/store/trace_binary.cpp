@@ -1,7 +1,5 @@
 // Reads the project's own trace format: see docs/trace-format.md.
 #include <array>
-#include <cstring>
-#include <optional>
 #include <unordered_set>
 
 #include "impl/store/trace_parts.hpp"

@@ -25,15 +25,17 @@ from page_map_lab.trace_format import PAGE_SIZE, Kind, TraceWriter, encode
 
 _CALLS = (
     "open openat openat2 creat close close_range dup dup2 dup3 fcntl lseek ftruncate read write pread64 pwrite64 readv "
-    "writev preadv pwritev preadv2 pwritev2 sendfile copy_file_range splice fsync fdatasync sync_file_range clone clone3 "
-    "fork vfork execve execveat"
+    "writev preadv pwritev preadv2 pwritev2 sendfile copy_file_range splice fsync fdatasync sync_file_range clone "
+    "clone3 fork vfork execve execveat"
 ).split()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's own options."""
     parser.usage = "lab record [--out FILE] [--only GLOB]... -- COMMAND [ARGUMENT]..."
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the trace to write (default: COMMAND's name + .trace)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the trace to write (default: the command's name with .trace)"
+    )
     parser.add_argument(
         "--only",
         action="append",

@@ -45,7 +45,8 @@ def test_what_was_written_can_be_decoded_by_the_description() -> None:
         if kind == Kind.SYNC:
             operations.append(Operation(kind, file))
         else:
-            operations.append(Operation(kind, file, chance.choice((0, 4096, 1 << 40, 5)), chance.choice((1, 4096, 1 << 31))))
+            offset, length = chance.choice((0, 4096, 1 << 40, 5)), chance.choice((1, 4096, 1 << 31))
+            operations.append(Operation(kind, file, offset, length))
     decoded = decode(encode(files, operations))
     assert decoded.files == files
     assert decoded.operations == [

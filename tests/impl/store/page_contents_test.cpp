@@ -22,7 +22,9 @@ TEST(PageContents, tell_their_version) {
     }
 }
 
-TEST(PageContents, of_another_page_are_no_version_of_this_one) { EXPECT_EQ(version_of(made_from(7, 3), 8), std::nullopt); }
+TEST(PageContents, of_another_page_are_no_version_of_this_one) {
+    EXPECT_EQ(version_of(made_from(7, 3), 8), std::nullopt);
+}
 
 TEST(PageContents, a_zeroed_page_is_no_version) { EXPECT_EQ(version_of(Page{}, 0), std::nullopt); }
 
