@@ -134,6 +134,8 @@ protected:
     static constexpr std::uint64_t bit(unsigned position) noexcept { return std::uint64_t{1} << position; }
     static Header& header(const void* node) noexcept { return Pool::header(node); }
 
+    void* top() const noexcept { return peek_root().top(); }
+
     /// The leaf where `index` lies, or nullptr. Under the map's lock.
     void* leaf_of(PageIndex index) const noexcept {
         const TreeRoot root = peek_root();

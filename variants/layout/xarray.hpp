@@ -102,6 +102,12 @@ public:
         return leaf != nullptr && (marks_of(header(leaf), mark) & bit(tree_position(index, 1))) != 0;
     }
 
+    /// Whether any slot is marked: what has reached the top.
+    bool any_marked(Mark mark) const noexcept {
+        const void* const top = Base::top();
+        return top != nullptr && marks_of(header(top), mark) != 0;
+    }
+
     /// As for_each, for marked slots only. `visit` may set and clear marks of the slot it is given.
     template <class Visit>
     void for_each_marked(PageRange range, Mark mark, Visit&& visit) const {
@@ -126,7 +132,7 @@ private:
     static std::uint64_t& marks_of(XArrayHeader& own, Mark mark) noexcept {
         return own.marks[static_cast<std::size_t>(mark)];
     }
-    static std::uint64_t marks_of(const XArrayHeader& own, Mark mark) noexcept {
+    static const std::uint64_t& marks_of(const XArrayHeader& own, Mark mark) noexcept {
         return own.marks[static_cast<std::size_t>(mark)];
     }
 

@@ -4,7 +4,7 @@
 
 namespace page_map_lab {
 
-#if PAGE_MAP_LAB_THREAD_SANITIZER
+#if !PAGE_MAP_LAB_INLINE_URCU
 void UrcuBp::read_lock() noexcept { urcu_bp_read_lock(); }
 void UrcuBp::read_unlock() noexcept { urcu_bp_read_unlock(); }
 #endif

@@ -15,13 +15,12 @@ namespace page_map_lab {
 struct UrcuBp {
     static constexpr bool section_end_is_quiescent = true;
 
-#if PAGE_MAP_LAB_THREAD_SANITIZER
-    // The library's own, which is not instrumented: inlined, its plain accesses to its own words would be reported.
-    static void read_lock() noexcept;
-    static void read_unlock() noexcept;
-#else
+#if PAGE_MAP_LAB_INLINE_URCU
     static void read_lock() noexcept { _urcu_bp_read_lock(); }
     static void read_unlock() noexcept { _urcu_bp_read_unlock(); }
+#else
+    static void read_lock() noexcept;
+    static void read_unlock() noexcept;
 #endif
     static void synchronize();
     static void register_thread();

@@ -4,7 +4,7 @@
 
 namespace page_map_lab {
 
-#if PAGE_MAP_LAB_THREAD_SANITIZER
+#if !PAGE_MAP_LAB_INLINE_URCU
 void UrcuMb::read_lock() noexcept { urcu_mb_read_lock(); }
 void UrcuMb::read_unlock() noexcept { urcu_mb_read_unlock(); }
 #endif

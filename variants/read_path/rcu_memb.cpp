@@ -4,7 +4,7 @@
 
 namespace page_map_lab {
 
-#if PAGE_MAP_LAB_THREAD_SANITIZER
+#if !PAGE_MAP_LAB_INLINE_URCU
 void UrcuMemb::read_lock() noexcept { urcu_memb_read_lock(); }
 void UrcuMemb::read_unlock() noexcept { urcu_memb_read_unlock(); }
 #endif

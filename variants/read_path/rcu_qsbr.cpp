@@ -4,7 +4,7 @@
 
 namespace page_map_lab {
 
-#if PAGE_MAP_LAB_THREAD_SANITIZER
+#if !PAGE_MAP_LAB_INLINE_URCU
 void UrcuQsbr::quiescent() noexcept { urcu_qsbr_quiescent_state(); }
 void UrcuQsbr::offline() noexcept { urcu_qsbr_thread_offline(); }
 void UrcuQsbr::online() noexcept { urcu_qsbr_thread_online(); }

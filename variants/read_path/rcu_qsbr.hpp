@@ -25,15 +25,14 @@ struct UrcuQsbr {
     static void read_unlock() noexcept {
         debug_check([] { return _urcu_qsbr_read_ongoing() != 0; }, "a thread stays online through its read section");
     }
-#if PAGE_MAP_LAB_THREAD_SANITIZER
-    // The library's own, which is not instrumented: inlined, its plain accesses to its own words would be reported.
-    static void quiescent() noexcept;
-    static void offline() noexcept;
-    static void online() noexcept;
-#else
+#if PAGE_MAP_LAB_INLINE_URCU
     static void quiescent() noexcept { _urcu_qsbr_quiescent_state(); }
     static void offline() noexcept { _urcu_qsbr_thread_offline(); }
     static void online() noexcept { _urcu_qsbr_thread_online(); }
+#else
+    static void quiescent() noexcept;
+    static void offline() noexcept;
+    static void online() noexcept;
 #endif
     static void synchronize();
     static void register_thread();

@@ -17,3 +17,11 @@
 #undef URCU_TLS_STORAGE_CLASS
 #define URCU_TLS_STORAGE_CLASS __thread
 #endif
+
+// Inlined into an instrumented program, the library's plain accesses to its own words would be reported as races, and its
+// bulletproof readers as misaligned. There the library's own functions are called.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define PAGE_MAP_LAB_INLINE_URCU 0
+#else
+#define PAGE_MAP_LAB_INLINE_URCU 1
+#endif
