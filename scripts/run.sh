@@ -30,7 +30,9 @@ scripts/lab list --quiet > /dev/null
 # A first look should not fail on a governor: the findings go into the records and onto the report's first page.
 say "measuring"
 code=0
-folder=$(scripts/lab run --waive all "$@" | tee /dev/stderr | tail -n 1) || code=$?
+said=$(scripts/lab run --waive all "$@") || code=$?
+folder=${said##*$'\n'}
+[ -z "$said" ] || printf '%s\n' "$said" >&2
 if [ ! -d "$folder" ]; then
     exit "$((code ? code : 2))"
 fi

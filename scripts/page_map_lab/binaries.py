@@ -33,7 +33,12 @@ class Workload:
 
     def base(self) -> str | None:
         """The variant that is the base of this workload; None when it has no such variant."""
-        matching = [name for name, policies in self.variants.items() if distance(policies, BASE) == 0]
+        matching = [
+            name
+            for name, policies in self.variants.items()
+            if all(policies[axis] == value for axis, value in BASE.items() if axis in policies)
+        ]
+        # Names leave out defaults, so the shortest has the default on every further axis.
         return min(matching, key=len, default=None)
 
     def steps(self) -> list[str]:
@@ -61,11 +66,14 @@ class Workload:
             return []
         if not set(wanted) & set(self.axes):
             return []
-        wanted = {axis: value for axis, value in {**BASE, **wanted}.items() if axis in self.axes}
+        base = self.base()
+        default = {**BASE, **(self.variants[base] if base else {})}
+        wanted = {axis: value for axis, value in {**default, **wanted}.items() if axis in self.axes}
         return [
             name
             for name, policies in self.variants.items()
-            if all(fnmatch.fnmatchcase(policies.get(axis, value), value) for axis, value in wanted.items())
+            if policies.keys() <= wanted.keys()
+            and all(fnmatch.fnmatchcase(policies.get(axis, value), value) for axis, value in wanted.items())
         ]
 
     def sizes(self, parameter: str, size: str) -> list[Any]:
@@ -81,10 +89,8 @@ class Workload:
 
 
 def distance(policies: dict[str, str], other: dict[str, str]) -> int:
-    """Along how many axes two sets of policies differ; an axis that either leaves out has its default there."""
-    return sum(policies[axis] != other[axis] for axis in policies.keys() & other.keys()) + sum(
-        axis not in other for axis in policies if axis not in BASE
-    )
+    """Along how many axes two sets of policies differ; an axis that is left out has its default."""
+    return sum(policies.get(axis) != other.get(axis) for axis in policies.keys() | other.keys())
 
 
 def expand(text: str) -> list[Any]:

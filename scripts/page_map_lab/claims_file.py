@@ -3,7 +3,7 @@
 A claim names a `contender` and, for a ratio, a `base` that is measured right beside it in every repetition. `metric` is
 `cost` (time or whatever the score counts, contender over base), `throughput` (its inverse) or the name of a metric that the
 workload records (`bytes_per_page`), then without a base. With `relative_to`, another pair, the claim is about the ratio of
-the two cost ratios. `statistic` is `median` (default) or `share_at_value`: how many of the repetitions have exactly `value`.
+the two cost ratios. `statistic`, over the repetitions, is `median` (default) or `mean`.
 """
 
 import fnmatch
@@ -20,7 +20,7 @@ RELATIONS = {
     ">=": lambda value, bound: value >= bound,
     "==": lambda value, bound: value == bound,
 }
-STATISTICS = ("median", "share_at_value")
+STATISTICS = ("median", "mean")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,6 @@ class Claim:
     base: str | None = None
     relative_to: Pair | None = None
     statistic: str = "median"
-    value: float | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     repetitions: int = 11
     min_time_ms: int = 10

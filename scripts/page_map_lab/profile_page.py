@@ -53,7 +53,11 @@ def phase_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
                     "name": phase["name"],
                     "each": phase["ns"] / operations if operations else None,
                     "share": 100 * phase["ns"] / total if total else 0,
-                    "counters": {c["name"]: c.get("per_operation", c.get("value")) for c in phase.get("counters") or []},
+                    "counters": {
+                        counter["name"]: counter["per_operation"]
+                        for counter in phase.get("counters") or []
+                        if counter.get("per_operation") is not None
+                    },
                 }
             )
     return rows

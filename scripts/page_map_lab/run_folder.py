@@ -1,6 +1,7 @@
 """The folder of one run: its plan, its records, and what is still missing from it."""
 
 import hashlib
+import json
 import os
 from datetime import datetime, timezone
 from pathlib import Path
@@ -96,7 +97,8 @@ class RunFolder:
         record["launch"] = about
         record["gate"] = gate
         refuse_other_builds(record, path)
-        atomic_file.write_json(path, record)
+        # Records are many and large, and read by programs: no indentation.
+        atomic_file.write_text(path, json.dumps(record, separators=(",", ":")) + "\n")
         return record
 
 

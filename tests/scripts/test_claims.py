@@ -71,8 +71,7 @@ def test_all_kinds_of_claims_are_measured(folder: Path, tmp_path: Path) -> None:
         ),
         entry(
             name="share", workload="remove", contender=REMOVE + "batched", parameters=point,
-            base="floor:raw_mprotect_ranged", metric="shootdown_interrupts", statistic="share_at_value", value=1,
-            relation=">=", bound=0.95,
+            base="floor:raw_mprotect_ranged", metric="shootdown_interrupts", statistic="mean", relation=">=", bound=0.95,
         ),
     )  # fmt: skip
     finished = lab(folder, "claims", "--file", path, "--json")
@@ -131,7 +130,8 @@ def record_of(ratios: list[float], excluded: int = 0) -> dict[str, Any]:
     return {"cells": [{"variant": BASE, "parameters": POINT, "score": score, "metrics": {}, "repetitions": repetitions}]}
 
 
-def test_the_estimate_is_the_median_and_its_interval_covers_it() -> None:
+def test_the_estimate_is_the_median_and_its_interval_covers_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims_estimate, "RESAMPLES", 300)
     generator = np.random.default_rng(1)
     claim = claims_file.parse(entry(), Path("f"))
     covered = 0

@@ -58,7 +58,7 @@ def test_an_axis_beyond_the_base_counts_as_a_step_where_a_name_shows_it() -> Non
     base = {"layout": "radix", "read": "rcu_qsbr"}
     assert binaries.distance({**base, "frames": "keep"}, base) == 1
     assert binaries.distance({**base, "layout": "flat"}, base) == 1
-    assert binaries.distance(base, {**base, "shootdown": "batched"}) == 0
+    assert binaries.distance(base, base) == 0
 
 
 def test_one_name_serves_workloads_that_feel_other_axes(folder: Path) -> None:
@@ -69,6 +69,15 @@ def test_one_name_serves_workloads_that_feel_other_axes(folder: Path) -> None:
     assert lookup.select("floor:*") == ["floor:array"]
     assert len(lookup.select("layout:*/read:rcu_*")) == 6
     assert remove.select("nonsense") == []
+
+
+def test_a_variant_off_a_default_is_a_step_and_only_its_own_name_means_it(tmp_path: Path) -> None:
+    policies = {"layout": "radix", "read": "rcu_qsbr", "shootdown": "batched"}
+    name = "/".join(f"{axis}:{value}" for axis, value in policies.items())
+    variants = {name + "/frames:keep": {**policies, "frames": "keep"}, name: policies}
+    made = binaries.Workload("remove", tmp_path, "", (*policies, "frames"), variants, (), {}, {}, False)
+    assert made.base() == name and made.steps() == [name + "/frames:keep"]
+    assert made.select("layout:radix") == [name]
 
 
 def test_a_sweep_up_to_the_processors_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
