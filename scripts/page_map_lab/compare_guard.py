@@ -26,7 +26,7 @@ def refuse_incomparable(records: Sequence[Record], allowed: Collection[str] = ()
     for other in records[1:]:
         found = comparable_facts(other)
         for field in sorted({*expected, *found}, key=_importance):
-            if field in allowed or expected.get(field) == found.get(field):
+            if field in allowed or expected.get(field) == found.get(field) or _unknown(field, expected, found):
                 continue
             raise NotComparableError(
                 f"{field} differs: {_shown(expected.get(field))} in {first.path}, {_shown(found.get(field))} in "
@@ -49,6 +49,11 @@ def comparable_facts(record: Record) -> dict[str, Any]:
 
 def _value(fact: Any) -> Any:
     return fact["value"] if isinstance(fact, dict) and "value" in fact else fact
+
+
+def _unknown(field: str, *sides: dict[str, Any]) -> bool:
+    """Whether a setting could not be read on one side (no permission, no such file): that is no difference."""
+    return field.startswith("environment.") and any(side.get(field) is None for side in sides)
 
 
 def _importance(field: str) -> tuple[int, str]:

@@ -125,9 +125,9 @@ def styles_for(variants: Sequence[str], base: str | None, floors: Sequence[str])
     styles = {}
     coloured = 0
     for variant in sorted(variants, key=lambda name: (steps_away(name, base), name)):
-        label = short_label(variant, base)
+        label = picture_label(variant, base)
         if variant == base:
-            styles[variant] = SeriesStyle(INK, "o", "-", 2.4, f"{variant} (base)")
+            styles[variant] = SeriesStyle(INK, "o", "-", 2.4, label)
         elif variant in floors:
             marker = MARKERS[-1 - len([s for s in styles.values() if s.colour == FLOOR]) % len(MARKERS)]
             styles[variant] = SeriesStyle(FLOOR, marker, "--", 1.5, label)
@@ -136,6 +136,15 @@ def styles_for(variants: Sequence[str], base: str | None, floors: Sequence[str])
             styles[variant] = SeriesStyle(PALETTE[coloured % len(PALETTE)], marker, "-", 1.6, label)
             coloured += 1
     return styles
+
+
+def picture_label(variant: str, base: str | None) -> str:
+    """The variant in as few words as a picture has room for: the policies that differ from the base's."""
+    if variant == base:
+        return "base"
+    if base is None or variant.startswith("floor:"):
+        return variant
+    return ", ".join(part.partition(":")[2] or part for part in short_label(variant, base).split(" "))
 
 
 def styles_of_rows(rows: Sequence[Row], base: str | None) -> dict[str, SeriesStyle]:

@@ -62,7 +62,7 @@ def scalability(host: str, workload: WorkloadReport) -> Picture | None:
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     legend_below(figure, axes[0], 2 if len(panels) == 1 else 4)
-    caption = f"All threads together; whiskers span the launches. {SINGLE_LAUNCH_NOTE}{left_out_note(rows, chosen)}"
+    caption = f"Base {workload.base}. All threads together; whiskers span the launches. {SINGLE_LAUNCH_NOTE}{left_out_note(rows, chosen)}"
     shown = [row for row in rows if row.variant in chosen]
     alternative = f"Line chart: throughput of {workload.name} by threads for {len(chosen)} variants"
     name = slug(f"{host}-{workload.name}-scalability")
@@ -111,7 +111,7 @@ def latency(host: str, workload: WorkloadReport) -> Picture | None:
     axes[0].yaxis.set_minor_locator(NullLocator())
     axes[0].set_ylabel("percentile")
     legend_below(figure, axes[0], 2 * len(kinds))
-    caption = f"At {key.text()}, all launches together. Further left is better.{left_out_note(rows, chosen)}"
+    caption = f"Base {workload.base}, at {key.text()}, all launches together. Further left is better.{left_out_note(rows, chosen)}"
     alternative = f"Distribution of latencies of {workload.name} for {len(chosen)} variants"
     name = slug(f"{host}-{workload.name}-latency")
     return finish(figure, name, "Latency distribution", caption, alternative, sources_of(rows), len(kinds) > 1)
@@ -149,7 +149,7 @@ def cost_by_pages(host: str, workload: WorkloadReport) -> Picture | None:
     first = rows[0].cells[0]
     axes[0].set_ylabel(f"{first.metric.replace('_', ' ')}" + ("" if first.unit in first.metric else f" ({first.unit})"))
     legend_below(figure, axes[0], 2 * len(panels))
-    caption = f"Whiskers span the launches. {SINGLE_LAUNCH_NOTE}{left_out_note(rows, chosen)}"
+    caption = f"Base {workload.base}. Whiskers span the launches. {SINGLE_LAUNCH_NOTE}{left_out_note(rows, chosen)}"
     alternative = f"Line chart: cost of {workload.name} by number of pages, with the kernel's flush ceiling marked"
     name = slug(f"{host}-{workload.name}-pages")
     return finish(figure, name, "Cost against pages", caption, alternative, sources_of(rows), len(panels) > 1)

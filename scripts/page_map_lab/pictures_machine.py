@@ -16,6 +16,7 @@ from page_map_lab.pictures import (
     finish,
     legend_below,
     new_figure,
+    picture_label,
     slug,
     sources_of,
     styles_of_rows,
@@ -70,7 +71,7 @@ def initiator_and_victim(host: str, workload: WorkloadReport) -> Picture | None:
     axis.set_ylabel(words)
     legend_below(figure, axis)
     others = " ".join(f"{name}={value}" for name, value in rows[0].key.parameters if name != "pages")
-    caption = f"At {others or 'all parameters'}; n is the number of pages, named at both ends of the base's line. Down and left is better for both."
+    caption = f"Base {workload.base}, at {others or 'all parameters'}; n is the number of pages, named at both ends of the base's line. Down and left is better for both."
     alternative = f"Scatter chart of {workload.name}: initiator's cost against the victims'"
     name = slug(f"{host}-{workload.name}-victims")
     return finish(figure, name, "Initiator against victim", caption, alternative, sources_of(rows))
@@ -87,7 +88,7 @@ def phases(host: str, workload: WorkloadReport) -> Picture | None:
     costs = [phase_costs(row.cells) for row in rows]
     names = list(dict.fromkeys(name for found in costs for name in found))
     totals = [sum(found.values()) for found in costs]
-    figure, axes = new_figure(10.8, 0.36 * len(rows) + 1.9, 1, 2, sharey=True)
+    figure, axes = new_figure(10.8, (0.36 if len(rows) <= 12 else 0.24) * len(rows) + 1.5, 1, 2, sharey=True)
     limit = _readable_limit(totals)
     for axis, relative in zip(axes, (False, True)):
         left = np.zeros(len(rows))
@@ -111,7 +112,7 @@ def phases(host: str, workload: WorkloadReport) -> Picture | None:
         )  # fmt: skip
     axes[0].set_xlim(0, limit * (1.0 if max(totals) > limit else 1.15))
     axes[1].set_xlim(0, 100)
-    axes[0].set_yticks(range(len(rows)), ["base" if row.is_base else row.label for row in rows])
+    axes[0].set_yticks(range(len(rows)), [picture_label(row.variant, workload.base) for row in rows])
     axes[0].set_ylim(len(rows) - 0.45, -0.55)
     legend_below(figure, axes[0], min(6, len(names)))
     caption = f"Base {workload.base}, at {key.text()}, median of launches. Left: absolute; right: the same, each as shares of its own total."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from page_map_lab.pictures import FLOOR, INK, MUTED, Picture, finish, new_figure, slug, sources_of
+from page_map_lab.pictures import FLOOR, INK, MUTED, Picture, finish, new_figure, picture_label, slug, sources_of
 from page_map_lab.records import CellKey
 from page_map_lab.report_model import Row, WorkloadReport, steps_away
 from page_map_lab.statistics import FASTER, SLOWER, median
@@ -29,8 +30,8 @@ def ratios(host: str, workload: WorkloadReport) -> Picture | None:
     rows = _ordered(workload, workload.headline)[:MOST_ROWS]
     if len(rows) < 2:
         return None
-    figure, axes = new_figure(5.4, 0.27 * len(rows) + 1.2)
-    _ratio_axis(axes[0], rows)
+    figure, axes = new_figure(5.4, _row_height(len(rows)) * len(rows) + 1.2)
+    _ratio_axis(axes[0], rows, workload.base)
     axes[0].set_xlabel("cost relative to the base (left is better)")
     hidden = len(_ordered(workload, workload.headline)) - len(rows)
     caption = (
@@ -55,7 +56,7 @@ def heat_map(host: str, workload: WorkloadReport) -> Picture | None:
     family, rows = max(swept.items(), key=lambda item: (_holds_headline(item[1], workload), sum(r.launches for r in item[1])))
     threads = sorted({row.key.value("threads") for row in rows})
     variants = _variant_order(rows, workload.base)[:MOST_ROWS]
-    labels = {row.variant: "base" if row.is_base else row.label for row in rows}
+    labels = {row.variant: picture_label(row.variant, workload.base) for row in rows}
     values = np.full((len(variants), len(threads)), np.nan)
     texts = [["" for _ in threads] for _ in variants]
     for row in rows:
@@ -67,7 +68,7 @@ def heat_map(host: str, workload: WorkloadReport) -> Picture | None:
         if row.comparison is not None and row.comparison.verdict in (FASTER, SLOWER):
             mark = "*"
         texts[at[0]][at[1]] = f"{values[at]:.2f}{mark}"
-    figure, axes = new_figure(max(5.4, 2.8 + 0.8 * len(threads)), 0.3 * len(variants) + 1.3)
+    figure, axes = new_figure(max(5.4, 2.8 + 0.8 * len(threads)), _row_height(len(variants)) * len(variants) + 1.2)
     axis = axes[0]
     draw_ratio_matrix(axis, values, texts)
     axis.set_yticks(range(len(variants)), [labels[variant] for variant in variants])
@@ -117,7 +118,7 @@ def counters(host: str, workload: WorkloadReport) -> Picture | None:
         4.6 + 1.75 * len(names), 0.34 * len(rows) + 1.5, 1, len(names) + 1, sharey=True,
         gridspec_kw={"width_ratios": [2.2, *([1.0] * len(names))]},
     )  # fmt: skip
-    _ratio_axis(axes[0], rows)
+    _ratio_axis(axes[0], rows, workload.base)
     axes[0].set_xlabel("cost relative to the base")
     for axis, name in zip(axes[1:], names):
         known = [readings[row.variant].get(name, (None, "absent"))[0] for row in rows]
@@ -130,13 +131,13 @@ def counters(host: str, workload: WorkloadReport) -> Picture | None:
             axis.barh(position, value, height=0.55, color=INK if row.is_base else FLOOR, alpha=0.75)
             mark = "~" if state == "multiplexed" else ""
             axis.text(value, position, f" {mark}{value:.3g}", va="center", fontsize=8, color=INK)
-        axis.set_title(name.replace(" ", "\n", 1).replace("_", " "), fontsize=8)
+        axis.set_title("\n".join(textwrap.wrap(name.replace("_", " "), 16)), fontsize=8)
         axis.set_xlim(0, largest * 1.5)
         axis.xaxis.set_major_locator(MaxNLocator(3))
         axis.tick_params(labelsize=7.5)
         axis.grid(axis="y", visible=False)
     caption = (
-        f"At {key.text()}, per operation, median of launches; the counters that differ most between variants, the rest is in the "
+        f"Base {workload.base}, at {key.text()}; per operation, median of launches; the counters that differ most between variants, the rest is in the "
         "table. ~ scaled up from part of the time; denied and absent are said, never shown as 0."
     )
     alternative = f"Ratios of {workload.name} with {len(names)} counters per operation beside each"
@@ -169,7 +170,7 @@ def counter_name(reading: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-def _ratio_axis(axis: Axes, rows: Sequence[Row]) -> None:
+def _ratio_axis(axis: Axes, rows: Sequence[Row], base: str | None) -> None:
     known = [1.0]
     for position, row in enumerate(rows):
         if row.comparison is None:
@@ -199,10 +200,15 @@ def _ratio_axis(axis: Axes, rows: Sequence[Row]) -> None:
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     axis.xaxis.set_minor_locator(NullLocator())
-    labels = ["base" if row.is_base else row.label for row in rows]
+    labels = [picture_label(row.variant, base) for row in rows]
     axis.set_yticks(range(len(rows)), labels)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)
+
+
+def _row_height(rows: int) -> float:
+    """Inches for one row: less where there are many."""
+    return 0.29 if rows <= 16 else 0.22
 
 
 def _ratio_ticks(low: float, high: float) -> list[float]:
@@ -218,7 +224,7 @@ def _ratio_ticks(low: float, high: float) -> list[float]:
 
 def _ordered(workload: WorkloadReport, key: CellKey | None) -> list[Row]:
     rows = [row for row in workload.rows if row.key == key and (row.is_base or row.comparison is not None)]
-    return sorted(rows, key=lambda row: (not row.is_base, row.floor, _ratio(row)))
+    return sorted(rows, key=lambda row: (not row.is_base, row.floor, row.certainty != "interval", _ratio(row)))
 
 
 def _ratio(row: Row) -> float:

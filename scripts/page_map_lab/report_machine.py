@@ -35,7 +35,7 @@ def facts(host: HostReport) -> list[tuple[str, str]]:
         ("kernel", _text(known.get("kernel"))),
         ("hypervisor", _text(known.get("hypervisor"), known.get("hypervisor_why") or "none")),
         ("TLB shootdown by", _text(mechanism.get("value") if isinstance(mechanism, dict) else mechanism)),
-        ("build", f"{_text(build.get('preset'))}, {_text(build.get('compiler'))}, {_text(build.get('flags'))}"),
+        ("build", f"{_text(build.get('preset'))}, {_text(build.get('compiler'))}, {_text(build.get('flags')).strip()}"),
         ("revision", ", ".join(revisions(host.records)) or "unknown"),
     ]
     return [(name, value) for name, value in lines if value]
