@@ -47,6 +47,11 @@ public:
     /// Registers the calling thread with the read path for as long as the object lives.
     virtual std::shared_ptr<void> register_thread() = 0;
     virtual void quiescent() = 0;
+    /// Brings the calling thread online for as long as the object lives, as a fault handler does: a store's calls come
+    /// from a thread that is offline.
+    virtual std::shared_ptr<void> online_scope() = 0;
+    /// Takes the calling thread offline for as long as the object lives: around what blocks.
+    virtual std::shared_ptr<void> offline_scope() = 0;
 
     virtual AnyCounted find(PageIndex index) = 0;
     virtual void put(AnyCounted page) = 0;

@@ -26,6 +26,8 @@ public:
                 .reclaim = options.reclaim}) {}
 
     std::shared_ptr<void> register_thread() override { return std::make_shared<typename Map::Thread>(); }
+    std::shared_ptr<void> online_scope() override { return std::make_shared<typename Map::Thread::OnlineScope>(); }
+    std::shared_ptr<void> offline_scope() override { return std::make_shared<typename Map::Thread::OfflineScope>(); }
     void quiescent() override { Map::ReadPath::quiescent(); }
 
     AnyCounted find(PageIndex index) override { return any(map_.find(index)); }

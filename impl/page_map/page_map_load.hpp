@@ -100,6 +100,8 @@ Result<FrameNumber> PageMap<Variant>::take_frame() {
             return fail(ErrorCode::no_frame, "all " + std::to_string(frames_->frame_count()) +
                                                  " frames are taken: give the map more, or remove pages");
         }
+        // Whom we wait for to free a frame may be waiting for a grace period.
+        ReadPath::quiescent();
     }
 }
 

@@ -69,12 +69,12 @@ Result<RemovalOutcome> PageMap<Variant>::remove_contig(PageRange range, PhaseObs
         return fail(ErrorCode::bad_range, "a range to remove does not wrap around");
     }
     RemovalOutcome outcome;
-    const RemovalTurn turn(*this);
-    if (range.empty() || !turn) {
-        return outcome;
-    }
-    PhaseMarks phases(observer);
     {
+        const RemovalTurn turn(*this);
+        if (range.empty() || !turn) {
+            return outcome;
+        }
+        PhaseMarks phases(observer);
         WriterLock lock(*this);
 
         phases.enter(Phase::mark);
@@ -298,7 +298,7 @@ void PageMap<Variant>::give_back(EmptiedPages emptied, WriterLock& lock, Removal
 }
 
 /// Frees what the layout retired, once more than `more_than` nodes wait: one grace period for all of them, awaited under no
-/// lock (invariant 8).
+/// lock and outside the removal word, for which a reader may be waiting (invariant 8).
 template <class Variant>
 void PageMap<Variant>::free_retired_nodes(std::size_t more_than) {
     WriterLock lock(*this);

@@ -147,11 +147,11 @@ Result<RemovalOutcome> PageMap<Variant>::writeback(PageRange range) {
 template <class Variant>
 Result<RemovalOutcome> PageMap<Variant>::free_unused() {
     RemovalOutcome outcome;
-    const RemovalTurn turn(*this);
-    if (!turn) {
-        return fail(ErrorCode::busy);
-    }
     {
+        const RemovalTurn turn(*this);
+        if (!turn) {
+            return fail(ErrorCode::busy);
+        }
         WriterLock lock(*this);
         const PageRange marked = mark_unused({0, options_.size_pages});
         for_each_entry(marked, /*skip_pinned=*/false, [&](RegionType&, PageIndex, PageTableEntry& entry) {
@@ -175,11 +175,11 @@ Result<RemovalOutcome> PageMap<Variant>::remove_or_zero(PageRange range) {
         return fail(ErrorCode::bad_range, "a range to truncate does not wrap around");
     }
     RemovalOutcome outcome;
-    const RemovalTurn turn(*this);
-    if (!turn) {
-        return fail(ErrorCode::busy);
-    }
     {
+        const RemovalTurn turn(*this);
+        if (!turn) {
+            return fail(ErrorCode::busy);
+        }
         WriterLock lock(*this);
         const PageRange marked = mark_unused(range);
         Shootdown shootdown(Access::none);

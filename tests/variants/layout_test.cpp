@@ -229,6 +229,7 @@ TYPED_TEST(TreeTest, RunningOutOfMemoryChangesNothing) {
         std::vector<PageIndex> claimed;
         for (const PageIndex index : indices) {
             const unsigned height = tree.height();
+            const std::size_t bytes = arena.allocated_bytes();
             const auto slot = tree.claim(index);
             if (slot.has_value()) {
                 claimed.push_back(index);
@@ -238,6 +239,9 @@ TYPED_TEST(TreeTest, RunningOutOfMemoryChangesNothing) {
             EXPECT_EQ(tree.height(), height);
             EXPECT_EQ(tree.find_slot(index), nullptr);
             EXPECT_EQ(tree.retired(), 0U);
+            if (nodes_one_by_one) {
+                EXPECT_EQ(arena.allocated_bytes(), bytes) << "what was had is given back";
+            }
             failed_after_the_first = failed_after_the_first || !claimed.empty();
         }
         std::sort(claimed.begin(), claimed.end());
