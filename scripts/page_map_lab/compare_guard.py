@@ -14,7 +14,7 @@ from page_map_lab.cli_errors import NotComparableError
 from page_map_lab.records import Record
 
 HOST_FIELDS = ("name", "kernel", "microcode", "hypervisor", "logical_cpus")
-BUILD_FIELDS = ("preset", "build_type", "sanitizer", "compiler", "flags", "libraries")
+BUILD_FIELDS = ("preset", "build_type", "sanitizer", "debug_checks", "compiler", "flags", "libraries")
 # Readings of a moment, not settings: two launches of one run differ in them.
 CHANGES_BY_ITSELF = ("load", "steal", "uptime", "free", "available", "used", "temperature", "frequency", "pressure")
 

@@ -36,8 +36,6 @@ def json_path(parts: Any) -> str:
 
 @functools.cache
 def _validator() -> jsonschema.protocols.Validator:
-    if not RECORD_SCHEMA.exists():
-        return jsonschema.Draft202012Validator({})
     try:
         schema = json.loads(RECORD_SCHEMA.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

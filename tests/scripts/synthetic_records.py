@@ -4,7 +4,7 @@ Every record says so in three places: the host's name starts with `fixture-`, `l
 `host.fixture` is true. All numbers come from the small models below and a fixed seed.
 
 `/usr/bin/python3 tests/scripts/synthetic_records.py` writes tests/scripts/fixtures/two_node_pmu again: a host with two
-memory nodes, sixteen processors and a PMU, six launches of each workload. A test holds the committed files against it.
+memory nodes, sixteen processors and a PMU, five launches of each workload. A test holds the committed files against it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 FOLDER = Path(__file__).resolve().parent / "fixtures"
-LAUNCHES = 6
+LAUNCHES = 5
 
 HOST: dict[str, Any] = {
     "name": "fixture-two-node-0f0f0f0f",
@@ -38,7 +38,7 @@ HOST: dict[str, Any] = {
     "hypervisor_why": "bare metal",
     "microcode": "0x1",
     "page_size": 4096,
-    "caches": [{"level": 3, "bytes": 32 << 20, "shared_by": 8}],
+    "caches": [{"name": "L3", "size_bytes": 32 << 20, "instances": 2, "line_bytes": 64}],
     "shared_virtual_machine": False,
     "tlb_mechanism": {"value": "ipi", "why": "no INVLPGB on this vendor"},
 }
@@ -64,6 +64,7 @@ BUILD: dict[str, Any] = {
     "preset": "bench",
     "build_type": "Release",
     "sanitizer": "",
+    "debug_checks": False,
     "compiler": "g++ 12.2.0",
     "flags": "-O3",
     "libraries": {"benchmark": "1.7.1", "hwloc": "2.9.0", "pfm": "4.13", "jemalloc": "5.3.0", "urcu": "0.13.2"},
@@ -118,7 +119,14 @@ def cell(
                 "index": index,
                 "score": round(value, 4),
                 "threads": [
-                    {"role": role_of(workload, cpu), "cpu": cpu, "operations": operations, "duration_ns": duration}
+                    {
+                        "role": role_of(workload, cpu),
+                        "cpu": cpu,
+                        "asked_cpu": cpu,
+                        "operations": operations,
+                        "duration_ns": duration,
+                        "cpu_ns": duration,
+                    }
                     for cpu in range(threads)
                 ],
                 "metrics": {},
@@ -141,6 +149,7 @@ def cell(
         "counters": [],
         "phases": [],
         "check": {"passed": True, "digest": "00000000deadbeef", "message": ""},
+        "failed": None,
     }
     return {**made, **more}
 
@@ -215,6 +224,7 @@ def counter(name: str, value: float | None, operations: int, state: str = "ok", 
         "role": "reader",
         "scope": "thread",
         "mode": "both",
+        "cpu": None,
         "value": value,
         "enabled_ns": 1_000_000,
         "running_ns": 1_000_000,
