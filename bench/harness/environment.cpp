@@ -1,6 +1,43 @@
 #include "bench/harness/environment.hpp"
 
+#include <cerrno>
+#include <stdexcept>
+
+#include <hwloc.h>
+
 namespace page_map_lab::bench {
+
+MemoryScope::MemoryScope(const Topology& topology, const MemoryPolicy& policy, unsigned home_node)
+    : topology_(topology) {
+    const auto nodes = topology.numa_nodes();
+    if (nodes.size() < 2 || !topology.is_this_system()) {
+        return;  // there is no choice, or none that we could make
+    }
+    const bool local = policy.kind() == MemoryPolicy::Kind::local;
+    const auto asked = local ? std::vector<unsigned>{home_node} : policy.asked_nodes(topology);
+    hwloc_nodeset_t set = hwloc_bitmap_alloc();
+    for (const unsigned node : asked) {
+        hwloc_bitmap_set(set, node);
+    }
+    const bool interleave = policy.kind() == MemoryPolicy::Kind::interleave;
+    const int failed = hwloc_set_membind(topology.native(), set, interleave ? HWLOC_MEMBIND_INTERLEAVE : HWLOC_MEMBIND_BIND,
+                                         HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET);
+    const int reason = errno;
+    hwloc_bitmap_free(set);
+    if (failed != 0) {
+        throw std::runtime_error(
+            Error{ErrorCode::system, reason, "--memory " + policy.text() + " is refused by the system: use --memory local"}
+                .text());
+    }
+    bound_ = true;
+}
+
+MemoryScope::~MemoryScope() {
+    if (bound_) {
+        hwloc_set_membind(topology_.native(), hwloc_topology_get_topology_nodeset(topology_.native()),
+                          HWLOC_MEMBIND_DEFAULT, HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET);
+    }
+}
 
 Status Environment::place(void* range, std::size_t bytes) {
     if (memory.kind() != MemoryPolicy::Kind::local) {  // local is what the kernel does anyway
@@ -11,8 +48,6 @@ Status Environment::place(void* range, std::size_t bytes) {
     placed_[range] = bytes;
     return {};
 }
-
-void Environment::forget(const void* range) { placed_.erase(range); }
 
 Result<std::map<unsigned, std::uint64_t>> Environment::observed_pages_by_node() const {
     std::map<unsigned, std::uint64_t> total;

@@ -19,12 +19,29 @@
 
 namespace page_map_lab::bench {
 
+/// While it lives, memory that the calling thread touches first comes from where --memory says, allocators' included. For
+/// `local` on a machine with several nodes that is `home_node`, wherever this thread happens to run. The harness holds one
+/// around Cell::set_up.
+class MemoryScope {
+public:
+    /// Throws std::runtime_error where the system refuses.
+    MemoryScope(const Topology& topology, const MemoryPolicy& policy, unsigned home_node);
+    ~MemoryScope();
+    MemoryScope(const MemoryScope&) = delete;
+    MemoryScope& operator=(const MemoryScope&) = delete;
+
+private:
+    const Topology& topology_;
+    bool bound_ = false;
+};
+
 class Environment {
 public:
     Environment(const Topology& machine, MemoryPolicy policy) : topology(machine), memory(std::move(policy)) {}
 
     const Topology& topology;
     MemoryPolicy memory;                          ///< where memory should come from (--memory)
+    unsigned home_node = 0;                       ///< the memory node of the first thread of the plan
     std::uint64_t seed = 1;                       ///< everything random derives from it
     std::chrono::nanoseconds minimum_time{};      ///< how long a time-bound repetition runs (--min-time-ms)
     std::filesystem::path data_directory;         ///< where files may be made (--data-dir)
@@ -48,7 +65,9 @@ public:
     /// Applies --memory to [memory, memory + bytes) and remembers the range for the record's read-back. To be called
     /// before the range is touched, and `forget` before it is unmapped.
     Status place(void* range, std::size_t bytes);
-    void forget(const void* range);
+    /// Remembers a range whose memory came from an allocator, under a MemoryScope, for the same read-back.
+    void remember(const void* range, std::size_t bytes) { placed_[range] = bytes; }
+    void forget(const void* range) { placed_.erase(range); }
 
     /// Where the resident pages of all placed ranges are now, by NUMA node.
     Result<std::map<unsigned, std::uint64_t>> observed_pages_by_node() const;

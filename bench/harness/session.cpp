@@ -192,10 +192,14 @@ void Session::measure(LiveCell& live, unsigned repetition) {
     }
     if (!live.started) {
         live.started = true;
-        live.result.failed = failure_of([&] { return live.cell->set_up(environment_); });
-        if (!live.result.failed && live.beside) {
-            live.result.failed = failure_of([&] { return live.beside->set_up(environment_); });
-        }
+        live.result.failed = failure_of([&]() -> Status {
+            const MemoryScope scope(environment_.topology, environment_.memory, environment_.home_node);
+            Status ready = live.cell->set_up(environment_);
+            if (ready && live.beside) {
+                ready = live.beside->set_up(environment_);
+            }
+            return ready;
+        });
         if (live.result.failed) {
             return;
         }

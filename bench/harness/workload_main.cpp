@@ -121,6 +121,9 @@ int run(const WorkloadDescription& workload, const Options& options) {
     environment.data_directory = options.data_directory;
     environment.trace = options.trace;
     environment.real_size = options.real_size;
+    if (const auto first = options.plan.cpus_for(*topology, 1)) {
+        environment.home_node = topology->find_cpu(first->front()).value_or(LogicalCpu{}).numa_node;
+    }
     ThreadTeam team(*topology, options.plan, options.counters);
     Session session(workload, options, environment, team);
     if (auto planned = session.plan(); !planned) {
@@ -138,6 +141,14 @@ int run(const WorkloadDescription& workload, const Options& options) {
         }
     }
 
+    if (const std::string file = library_flag(options, "benchmark_out").value_or(""); !file.empty()) {
+        if (std::FILE* probe = std::fopen(file.c_str(), "a")) {
+            std::fclose(probe);
+        } else {
+            return complain(workload, exit_usage, "--benchmark_out=" + file + " cannot be written: name a file in a folder "
+                                                  "that is there");
+        }
+    }
     RecordParts parts;
     parts.workload = &workload;
     parts.options = &options;
@@ -157,6 +168,9 @@ int run(const WorkloadDescription& workload, const Options& options) {
     }
     if (!options.record.empty()) {
         parts.google_benchmark = nlohmann::ordered_json::parse(reporter.json());
+        // The library calls itself a debug build wherever NDEBUG was not defined for it, as in Debian's optimised package.
+        parts.google_benchmark["context"]["library_build_type_why"] =
+            "Debian's libbenchmark is optimised and only lacks NDEBUG; it runs outside every measured loop";
         parts.memory = judge_placement(options.memory, options.memory.asked_nodes(*topology),
                                        session.observed_pages_by_node());
         parts.cells = &session.results();

@@ -19,7 +19,7 @@ namespace page_map_lab::bench {
 /// Time per phase, summed over removals. Cost: one reading of the steady clock a border, about 25 ns.
 class PhaseClock final : public PhaseObserver {
 public:
-    void enter(Phase phase) noexcept override {
+    void enter(page_map_lab::Phase phase) noexcept override {
         close();
         open_ = phase;
     }
@@ -63,7 +63,7 @@ public:
     /// On the thread that will remove.
     void open() { counters_.emplace(PhaseCounters::open()); }
 
-    void enter(Phase phase) noexcept override {
+    void enter(page_map_lab::Phase phase) noexcept override {
         close();
         open_ = phase;
     }

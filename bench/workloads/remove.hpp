@@ -10,8 +10,8 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -26,11 +26,13 @@
 
 namespace page_map_lab::bench {
 
-template <class Target>
 class RemoveCell final : public Cell {
 public:
-    RemoveCell(const Parameters& parameters, bool keep_memory)
-        : shape_{.pages = parameters.number("pages"),
+    using MakeTarget = std::function<std::unique_ptr<RemoveTarget>(const RemoveShape&, Environment&)>;
+
+    RemoveCell(const Parameters& parameters, bool keep_memory, MakeTarget make_target)
+        : make_target_(std::move(make_target)),
+          shape_{.pages = parameters.number("pages"),
                  .dirty_percent = parameters.number("dirty_percent"),
                  .pinned_percent = parameters.number("pinned_percent"),
                  .regions = parameters.number("regions"),
@@ -45,7 +47,8 @@ public:
     Result<Sample> measure(Environment& environment, ThreadTeam& team, unsigned repetition) override {
         Repetition all;
         {
-            Target target(shape_, environment);
+            const std::unique_ptr<RemoveTarget> made = make_target_(shape_, environment);
+            RemoveTarget& target = *made;
             all.logs.resize(shape_.victims);
             if (Status removed = remove_repeatedly(target, environment.minimum_time, team, all); !removed) {
                 return tl::unexpected(removed.error());
@@ -81,8 +84,7 @@ public:
 private:
     /// One removal and what surrounds it.
     struct Removal {
-        std::uint64_t time_ns = 0;
-        RemovalOutcome outcome;
+        TimedRemoval timed;
         std::vector<ThreadReport> threads;
     };
 
@@ -101,7 +103,7 @@ private:
         std::string why_discarded;
     };
 
-    Status remove_repeatedly(Target& target, std::chrono::nanoseconds at_least, ThreadTeam& team, Repetition& all) {
+    Status remove_repeatedly(RemoveTarget& target, std::chrono::nanoseconds at_least, ThreadTeam& team, Repetition& all) {
         constexpr std::size_t fewest_removals = 3;
         constexpr std::uint64_t most_discarded = 20;
         const auto deadline = std::chrono::steady_clock::now() + at_least;
@@ -118,27 +120,27 @@ private:
                 }
                 continue;
             }
-            all.times_ns.push_back(removal->time_ns);
-            all.latencies.record(removal->time_ns);
+            all.times_ns.push_back(removal->timed.time_ns);
+            all.latencies.record(removal->timed.time_ns);
             if (evidence.shootdowns.value) {
                 all.interrupts.push_back(*evidence.shootdowns.value / std::max(1U, shape_.victims));
             }
-            all.cost += removal->outcome.shootdown;
-            all.removed += removal->outcome.removed;
-            all.written_back += removal->outcome.written_back;
+            all.cost += removal->timed.outcome.shootdown;
+            all.removed += removal->timed.outcome.removed;
+            all.written_back += removal->timed.outcome.written_back;
             add_run(all.threads, std::move(removal->threads));
         }
         return {};
     }
 
-    Status remove_watched(Target& target, ThreadTeam& team, PhaseObserver& observer, Repetition& all) {
+    Status remove_watched(RemoveTarget& target, ThreadTeam& team, PhaseObserver& observer, Repetition& all) {
         if (Result<Removal> removal = remove_once(target, team, &observer, all.logs); !removal) {
             return tl::unexpected(removal.error());
         }
         return {};
     }
 
-    Result<Removal> remove_once(Target& target, ThreadTeam& team, PhaseObserver* observer, std::vector<VictimLog>& logs) {
+    Result<Removal> remove_once(RemoveTarget& target, ThreadTeam& team, PhaseObserver* observer, std::vector<VictimLog>& logs) {
         Removal removal;
         auto reports = team.run({{"initiator", 1}, {"victim", shape_.victims}}, {}, [&](TeamMember& member) -> Status {
             if (member.role() == "victim") {
@@ -153,7 +155,7 @@ private:
         return removal;
     }
 
-    static Status be_a_victim(const Target& target, TeamMember& member, VictimLog& log) {
+    static Status be_a_victim(const RemoveTarget& target, TeamMember& member, VictimLog& log) {
         volatile std::uint64_t* const word = target.outside_word(member.index_in_role());
         *word = *word;  // a fault here is not the removal's
         const std::uint64_t before = log.iterations;
@@ -163,8 +165,7 @@ private:
         return {};
     }
 
-    Status initiate(Target& target, TeamMember& member, PhaseObserver* observer, Removal& removal) {
-        const typename Target::Thread registration;
+    Status initiate(RemoveTarget& target, TeamMember& member, PhaseObserver* observer, Removal& removal) {
         if (Status prepared = target.prepare(); !prepared) {
             return prepared;
         }
@@ -172,17 +173,14 @@ private:
             prepare_observer(*observer);
         }
         member.start();
-        const auto started = std::chrono::steady_clock::now();
-        auto outcome = target.remove(observer);
-        const auto removed = std::chrono::steady_clock::now();
+        Result<TimedRemoval> removed = target.remove(observer);
         member.stop(1);
         member.request_stop();
-        if (!outcome) {
-            return tl::unexpected(outcome.error());
+        if (!removed) {
+            return tl::unexpected(std::move(removed.error()));
         }
-        removal.time_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(removed - started).count());
-        removal.outcome = *std::move(outcome);
-        complain(target.verify(removal.outcome));
+        removal.timed = *std::move(removed);
+        complain(target.verify(removal.timed.outcome));
         return {};
     }
 
@@ -251,6 +249,7 @@ private:
         }
     }
 
+    const MakeTarget make_target_;
     const RemoveShape shape_;
     Digest digest_;
     std::string wrong_;
@@ -292,16 +291,21 @@ inline WorkloadDescription remove_workload() {
         add_variants<felt>(
             workload,
             [keep]<class Variant>(const Parameters& parameters) {
-                return std::make_unique<RemoveCell<MapRemoveTarget<Variant>>>(parameters, keep);
+                return std::make_unique<RemoveCell>(parameters, keep, [](const RemoveShape& shape, Environment& environment) {
+                    return std::make_unique<MapRemoveTarget<Variant>>(shape, environment);
+                });
             },
             keep ? "keep" : "return");
     }
-    add_floor(workload, "floor:raw_mprotect_ranged", [](const Parameters& parameters) {
-        return std::make_unique<RemoveCell<RawRemoveTarget<false>>>(parameters, true);
-    });
-    add_floor(workload, "floor:raw_mprotect_single", [](const Parameters& parameters) {
-        return std::make_unique<RemoveCell<RawRemoveTarget<true>>>(parameters, true);
-    });
+    for (const bool one_call_a_page : {false, true}) {
+        add_floor(workload, one_call_a_page ? "floor:raw_mprotect_single" : "floor:raw_mprotect_ranged",
+                  [one_call_a_page](const Parameters& parameters) {
+                      return std::make_unique<RemoveCell>(
+                          parameters, /*keep_memory=*/true, [one_call_a_page](const RemoveShape& shape, Environment&) {
+                              return std::make_unique<RawRemoveTarget>(shape, one_call_a_page);
+                          });
+                  });
+    }
     return workload;
 }
 

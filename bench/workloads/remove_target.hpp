@@ -1,14 +1,14 @@
 // What a removal is measured on: a page map's remove_contig, or the floor's raw system calls on mappings of the same shape.
 //
-// A target is made for one repetition and gives RemoveCell: `prepare`, `remove`, `verify`, `finish` and the victims'
-// words. Pages [0, pages) are to be removed; one page for each victim follows them.
+// A target is made for one repetition. Pages [0, pages) are to be removed; one page for each victim follows them.
 //
 // Thread safety: the initiator's; victims touch their words only.
 #pragma once
 
+#include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/workloads/mapped_object.hpp"
@@ -37,14 +37,63 @@ struct RemoveShape {
     PageRange range() const { return {0, pages}; }
 };
 
+/// A removal and how long it took.
+struct TimedRemoval {
+    std::uint64_t time_ns = 0;
+    RemovalOutcome outcome;
+};
+
+/// Virtual, so that the workload is compiled once; the clock is read inside `remove`, so that no virtual call is timed.
+class RemoveTarget {
+public:
+    RemoveTarget() = default;
+    RemoveTarget(const RemoveTarget&) = delete;
+    RemoveTarget& operator=(const RemoveTarget&) = delete;
+    virtual ~RemoveTarget() = default;
+
+    /// The word of a victim, in a page that is not to be removed.
+    virtual volatile std::uint64_t* outside_word(unsigned victim) const = 0;
+    /// Everything resident, mapped in every region, the dirty pages written with a new version, the pinned ones held.
+    virtual Status prepare() = 0;
+    virtual Result<TimedRemoval> remove(PhaseObserver* observer) = 0;
+    /// What is wrong after a removal, or empty. Lets the pinned pages go.
+    virtual std::string verify(const RemovalOutcome& outcome) = 0;
+    /// What is wrong at the end, or empty: the victims' counts, the map's invariants, whatever leaked.
+    virtual std::string finish(const std::vector<std::uint64_t>& iterations) = 0;
+
+protected:
+    /// Calls `removal`, which returns a Result<RemovalOutcome>, under the clock.
+    template <class Removal>
+    static Result<TimedRemoval> timed(Removal&& removal) {
+        const auto started = std::chrono::steady_clock::now();
+        Result<RemovalOutcome> outcome = removal();
+        const auto removed = std::chrono::steady_clock::now();
+        if (!outcome) {
+            return tl::unexpected(std::move(outcome.error()));
+        }
+        return TimedRemoval{static_cast<std::uint64_t>(std::chrono::nanoseconds(removed - started).count()),
+                            *std::move(outcome)};
+    }
+
+    /// What is wrong with the victims' words, or empty.
+    std::string judge_victims(const std::vector<std::uint64_t>& iterations) const {
+        for (unsigned victim = 0; victim < iterations.size(); ++victim) {
+            if (*outside_word(victim) != iterations[victim]) {
+                return "victim " + std::to_string(victim) + " made " + std::to_string(iterations[victim]) +
+                       " increments and memory holds " + std::to_string(*outside_word(victim));
+            }
+        }
+        return {};
+    }
+};
+
 /// remove_contig on a page map.
 template <class Variant>
-class MapRemoveTarget {
+class MapRemoveTarget final : public RemoveTarget {
 public:
     using Object = MappedObject<Variant>;
     using Map = typename Object::Map;
-    using Thread = typename Map::Thread;
-    using Outcome = Result<RemovalOutcome>;
+    using Online = typename Object::Online;
 
     MapRemoveTarget(const RemoveShape& shape, Environment& environment)
         : shape_(shape),
@@ -66,10 +115,10 @@ public:
         }
     }
 
-    volatile std::uint64_t* outside_word(unsigned victim) const { return word_of(shape_.pages + victim); }
+    volatile std::uint64_t* outside_word(unsigned victim) const override { return word_of(shape_.pages + victim); }
 
-    /// Everything resident, mapped in every region, the dirty pages written with a new version, the pinned ones held.
-    Status prepare() {
+    Status prepare() override {
+        const Online online;
         ++version_;
         if (Status loaded = object_.load(shape_.range()); !loaded) {
             return loaded;
@@ -92,10 +141,13 @@ public:
         return {};
     }
 
-    Outcome remove(PhaseObserver* observer = nullptr) { return object_.map().remove_contig(shape_.range(), observer); }
+    Result<TimedRemoval> remove(PhaseObserver* observer) override {
+        const Online online;
+        return timed([&] { return object_.map().remove_contig(shape_.range(), observer); });
+    }
 
-    /// What is wrong after a removal, or empty. Lets the pinned pages go.
-    std::string verify(const RemovalOutcome& outcome) {
+    std::string verify(const RemovalOutcome& outcome) override {
+        const Online online;
         std::string wrong = judge(outcome);
         for (const auto pin : pins_) {
             if (pin) {
@@ -106,25 +158,17 @@ public:
         return wrong;
     }
 
-    /// What is wrong at the end, or empty: the victims' counts, the map's invariants, whatever leaked.
-    std::string finish(const std::vector<std::uint64_t>& iterations) {
-        const typename Object::Online online;
-        for (unsigned victim = 0; victim < shape_.victims; ++victim) {
-            if (*outside_word(victim) != iterations[victim]) {
-                return "victim " + std::to_string(victim) + " made " + std::to_string(iterations[victim]) +
-                       " increments and memory holds " + std::to_string(*outside_word(victim));
-            }
+    std::string finish(const std::vector<std::uint64_t>& iterations) override {
+        const Online online;
+        if (std::string wrong = judge_victims(iterations); !wrong.empty()) {
+            return wrong;
         }
-        for (Status status : {object_.map().audit(), object_.retire()}) {
-            if (!status) {
-                return status.error().text();
-            }
+        Status sound = object_.map().audit();
+        if (sound) {
+            sound = object_.retire();
         }
-        return {};
+        return sound ? std::string() : sound.error().text();
     }
-
-    /// The version that pages written so far may have; for the digest.
-    std::uint64_t version() const { return version_; }
 
 private:
     volatile std::uint64_t* word_of(PageIndex page) const {
@@ -195,15 +239,11 @@ private:
 };
 
 /// The floor: the same pages mapped readable in as many mappings, and closed with one raw call a mapping, or one a page.
-template <bool one_call_a_page>
-class RawRemoveTarget {
+class RawRemoveTarget final : public RemoveTarget {
 public:
-    struct Thread {
-        Thread() {}  // user-provided, so that a registration that is only held is no unused variable
-    };
-    using Outcome = Result<RemovalOutcome>;
-
-    RawRemoveTarget(const RemoveShape& shape, Environment&) : shape_(shape), memory_(shape.object_pages()) {
+    /// Throws std::runtime_error where the system has no room.
+    RawRemoveTarget(const RemoveShape& shape, bool one_call_a_page)
+        : shape_(shape), calls_(one_call_a_page ? shape.pages : 1), memory_(shape.object_pages()) {
         for (std::uint64_t region = 0; region < shape.regions; ++region) {
             auto base = memory_.map({0, shape.object_pages()}, Sharing::shared);
             if (!base) {
@@ -225,19 +265,17 @@ public:
             *outside_word(victim) = 0;
         }
     }
-    ~RawRemoveTarget() {
+    ~RawRemoveTarget() override {
         for (std::byte* base : bases_) {
             static_cast<void>(ObjectMemory::unmap(base, shape_.object_pages()));
         }
     }
-    RawRemoveTarget(const RawRemoveTarget&) = delete;
-    RawRemoveTarget& operator=(const RawRemoveTarget&) = delete;
 
-    volatile std::uint64_t* outside_word(unsigned victim) const {
+    volatile std::uint64_t* outside_word(unsigned victim) const override {
         return reinterpret_cast<volatile std::uint64_t*>(bases_.front() + (shape_.pages + victim) * page_size);
     }
 
-    Status prepare() {
+    Status prepare() override {
         for (std::byte* base : bases_) {
             if (Status opened = protect(base, shape_.pages * page_size, Access::read); !opened) {
                 return opened;
@@ -249,23 +287,24 @@ public:
         return {};
     }
 
-    Outcome remove(PhaseObserver* = nullptr) {
-        RemovalOutcome outcome;
-        outcome.removed = shape_.pages;
-        for (std::byte* base : bases_) {
-            const std::uint64_t calls = one_call_a_page ? shape_.pages : 1;
-            const std::size_t bytes = shape_.pages * page_size / calls;
-            outcome.shootdown += {.pages = shape_.pages, .ranges = calls, .system_calls = calls};
-            for (std::uint64_t call = 0; call < calls; ++call) {
-                if (Status closed = protect(base + call * bytes, bytes, Access::none); !closed) {
-                    return tl::unexpected(closed.error());
+    Result<TimedRemoval> remove(PhaseObserver*) override {
+        return timed([&]() -> Result<RemovalOutcome> {
+            RemovalOutcome outcome;
+            outcome.removed = shape_.pages;
+            const std::size_t bytes = shape_.pages * page_size / calls_;
+            for (std::byte* base : bases_) {
+                outcome.shootdown += {.pages = shape_.pages, .ranges = calls_, .system_calls = calls_};
+                for (std::uint64_t call = 0; call < calls_; ++call) {
+                    if (Status closed = protect(base + call * bytes, bytes, Access::none); !closed) {
+                        return tl::unexpected(std::move(closed.error()));
+                    }
                 }
             }
-        }
-        return outcome;
+            return outcome;
+        });
     }
 
-    std::string verify(const RemovalOutcome&) {
+    std::string verify(const RemovalOutcome&) override {
         for (const std::byte* base : bases_) {
             constexpr std::uint64_t probes = 64;
             if (const auto open = find_spread(shape_.pages, probes,
@@ -276,19 +315,11 @@ public:
         return {};
     }
 
-    std::string finish(const std::vector<std::uint64_t>& iterations) {
-        for (unsigned victim = 0; victim < shape_.victims; ++victim) {
-            if (*outside_word(victim) != iterations[victim]) {
-                return "a victim's increments were lost";
-            }
-        }
-        return {};
-    }
-
-    std::uint64_t version() const { return 0; }
+    std::string finish(const std::vector<std::uint64_t>& iterations) override { return judge_victims(iterations); }
 
 private:
     const RemoveShape shape_;
+    const std::uint64_t calls_;
     ObjectMemory memory_;
     std::vector<std::byte*> bases_;
 };

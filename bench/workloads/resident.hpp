@@ -8,6 +8,7 @@
 // as a hit.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -43,8 +44,8 @@ public:
     }
 
     /// Throws std::runtime_error where the pages do not fit into memory.
-    ResidentMap(ResidentPages shape, Environment&)
-        : shape_(shape), frames_(shape.pages, descriptors_),
+    ResidentMap(ResidentPages shape, Environment& environment)
+        : shape_(shape), environment_(environment), frames_(shape.pages, descriptors_),
           map_({.size_pages = shape.indexes(), .arena = &nodes_, .frames = &frames_}) {
         const Thread registration;
         frame_of_.reserve(shape.pages);
@@ -59,10 +60,15 @@ public:
             }
             Map::put(*inserted);
             frame_of_.push_back(static_cast<std::uint32_t>(frame));
+            note_slot(inserted->slot);
         }
         node_bytes_ = nodes_.allocated_bytes() - bytes_before;
+        remember_slots();
     }
     ~ResidentMap() {
+        for (const std::uintptr_t page : slot_pages_) {
+            environment_.forget(address(page));
+        }
         const Thread registration;
         clear();
     }
@@ -105,12 +111,36 @@ public:
     }
 
 private:
+    // Which pages of memory the slots are in: where the record's read-back looks.
+    static const void* address(std::uintptr_t page) {
+        return reinterpret_cast<const void*>(page * page_size);  // NOLINT: back to the address that it was made from
+    }
+    void note_slot(const void* slot) {
+        const auto page = reinterpret_cast<std::uintptr_t>(slot) / page_size;
+        if (slot_pages_.empty() || slot_pages_.back() != page) {
+            slot_pages_.push_back(page);
+        }
+    }
+    void remember_slots() {
+        std::sort(slot_pages_.begin(), slot_pages_.end());
+        slot_pages_.erase(std::unique(slot_pages_.begin(), slot_pages_.end()), slot_pages_.end());
+        for (std::size_t first = 0; first < slot_pages_.size();) {
+            std::size_t last = first + 1;
+            while (last < slot_pages_.size() && slot_pages_[last] == slot_pages_[first] + (last - first)) {
+                ++last;
+            }
+            environment_.remember(address(slot_pages_[first]), (last - first) * page_size);
+            first = last;
+        }
+    }
     void clear() {
         const Status destroyed = map_.destroy();
         check(destroyed.has_value(), "a map that nobody uses can be destroyed");
     }
 
     ResidentPages shape_;
+    Environment& environment_;
+    std::vector<std::uintptr_t> slot_pages_;
     NodeArena nodes_;
     NodeArena descriptors_;
     typename Map::Frames frames_;
