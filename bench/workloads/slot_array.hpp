@@ -49,7 +49,7 @@ public:
             if (word.saturated()) [[unlikely]] {
                 return {slot, 0};
             }
-            // Orders as PageMap::find's, whose cost this is the floor of.
+            // [slot-publish] acquire, relaxed on failure: as PageMap::find, whose cost this is the floor of.
             if (slot->compare_exchange_weak(seen, word.without_removal().with_one_more().bits(),
                                             std::memory_order_acquire, std::memory_order_relaxed)) [[likely]] {
                 return {slot, word.frame()};
@@ -57,7 +57,7 @@ public:
         }
     }
 
-    /// As PageMap::put.
+    /// As PageMap::put. [slot-put] release
     static void put(Counted page) noexcept { page.slot->fetch_sub(SlotWord::one_reference, std::memory_order_release); }
 
     void fill(PageIndex index, FrameNumber frame) noexcept {

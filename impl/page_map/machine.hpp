@@ -29,7 +29,7 @@ struct RealMachine {
 
     /// Blocks while `word` holds `old`; may return early. The caller's next load orders. Pairs with wake_all.
     static void wait(const Atomic<std::uint32_t>& word, std::uint32_t old) noexcept {
-        word.wait(old, std::memory_order_acquire);
+        word.wait(old, std::memory_order_acquire);  // [page-lock] acquire: with the release in unlock_page
     }
 
     static void wake_all(Atomic<std::uint32_t>& word) noexcept { word.notify_all(); }

@@ -147,7 +147,7 @@ public:
     /// Gives a reference back. Wait-free: one subtraction at the slot's address; no walk, no lock (invariant 5).
     static void put(Counted page) noexcept {
         debug_check([&] { return page && SlotWord{page.slot->load(std::memory_order_relaxed)}.refcount() != 0; },
-                    "a reference is put once");
+                    "a reference is put once");  // relaxed: a look at the count alone
         // [slot-put] release: what was done to the page is seen by the marking acquire in mark_unused.
         page.slot->fetch_sub(SlotWord::one_reference, std::memory_order_release);
     }

@@ -65,7 +65,7 @@ Status MemoryStore::read_pages(PageRange range, std::span<std::byte> bytes) {
     }
     for (PageIndex page = range.first; page < range.end(); ++page) {
         copy_out(page, bytes.subspan((page - range.first) * page_size).first<page_size>());
-        states_[page].reads.fetch_add(1, std::memory_order_relaxed);
+        states_[page].reads.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count
     }
     return {};
 }
@@ -78,17 +78,17 @@ Status MemoryStore::write_pages(PageRange range, std::span<const std::byte> byte
         const std::lock_guard guard(lock_of(page));
         std::memcpy(bytes_of(page), bytes.data() + (page - range.first) * page_size, page_size);
         states_[page].written = true;
-        states_[page].writes.fetch_add(1, std::memory_order_relaxed);
+        states_[page].writes.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count
     }
     return {};
 }
 
 std::uint64_t MemoryStore::reads_of(PageIndex page) const {
-    return states_[page].reads.load(std::memory_order_relaxed);
+    return states_[page].reads.load(std::memory_order_relaxed);  // relaxed: a count
 }
 
 std::uint64_t MemoryStore::writes_of(PageIndex page) const {
-    return states_[page].writes.load(std::memory_order_relaxed);
+    return states_[page].writes.load(std::memory_order_relaxed);  // relaxed: a count
 }
 
 std::uint64_t MemoryStore::total_reads() const {
@@ -118,8 +118,8 @@ std::optional<PageIndex> MemoryStore::read_twice() const {
 
 void MemoryStore::reset_counts() {
     for (PageIndex page = 0; page < size_pages_; ++page) {
-        states_[page].reads.store(0, std::memory_order_relaxed);
-        states_[page].writes.store(0, std::memory_order_relaxed);
+        states_[page].reads.store(0, std::memory_order_relaxed);  // relaxed: a count
+        states_[page].writes.store(0, std::memory_order_relaxed);  // relaxed: a count
     }
 }
 
