@@ -1,14 +1,20 @@
-// The shape that the 64-way trees share: leaves of 64 slots, interior nodes of 64 links, and a root word that carries the
-// height beside the address of the top node.
+// The shape that the 64-way trees share: leaves of 64 slots, interior nodes of 64 links, a directory of the two top levels
+// for readers, and a root word that carries the height beside the address where a walk starts.
 //
-// Height and top node are one word, so that a lock-free reader never walks a node with another tree's height. Height 1 is
-// a lone leaf; 0 is the empty tree. The walk is written out per height: the branch on the height is predicted, shifts are
+//     height 1:          root word -> leaf
+//     height 2:          root word -> node -> leaf
+//     height 3:          root word -> directory -> leaf
+//     height 4 and more: root word -> directory -> node ... -> leaf
+//
+// Height and start are one word, so that a lock-free reader never walks a node with another tree's height; 0 is the empty
+// tree. The directory holds what lies two levels below the top, 4096 links wide, so that a walk loads one link for both
+// levels. The walk is written out per height: the branch on the height is predicted, shifts are
 // constants, and the only loads that wait for each other are the links. Where the caches miss, what counts beside those is
 // how many instructions a walk has, since that many fewer walks fit the processor's window at once: hence a height that is
 // a byte of its own, one compare for the bound, and the heights of ordinary objects asked for first.
 //
 // Thread safety: find_slot in a section of the read path or under the map's lock. Progress: wait-free.
-// Cost: one dependent load a level, and one for the root word.
+// Cost: one dependent load for the root word and one a level, the two top levels counting as one from height 3 on.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +29,7 @@ inline constexpr unsigned tree_fanout_bits = 6;
 inline constexpr unsigned tree_fanout = 1U << tree_fanout_bits;
 inline constexpr unsigned tree_max_height = 11;  ///< the top level's shift is then 60: every index has a place
 inline constexpr std::size_t tree_node_bytes = 512;
+inline constexpr unsigned tree_directory_height = 3;  ///< from this height on, walks start in a directory
 
 /// The shift that brings the part of an index that a node of `height` looks at to the lowest bits.
 constexpr unsigned tree_shift(unsigned height) noexcept { return tree_fanout_bits * (height - 1); }
@@ -37,21 +44,20 @@ constexpr bool tree_covers(unsigned height, PageIndex index) noexcept {
     return height >= tree_max_height || (height > 0 && index >> tree_shift(height) < tree_fanout);
 }
 
-/// The root word: the top node's address, whose low bits its alignment leaves free, and the height in those.
+/// The root word: where a walk starts, whose low bits its alignment leaves free, and the height in those.
 class TreeRoot {
 public:
     static constexpr std::uintptr_t height_mask = 255;
 
     constexpr TreeRoot() noexcept = default;
     constexpr explicit TreeRoot(std::uintptr_t bits) noexcept : bits_(bits) {}
-    TreeRoot(void* top, unsigned height) noexcept : bits_(reinterpret_cast<std::uintptr_t>(top) + height) {}
+    TreeRoot(void* start, unsigned height) noexcept : bits_(reinterpret_cast<std::uintptr_t>(start) + height) {}
 
     constexpr std::uintptr_t bits() const noexcept { return bits_; }
     constexpr unsigned height() const noexcept { return static_cast<unsigned>(bits_ & height_mask); }
-    void* top() const noexcept { return reinterpret_cast<void*>(bits_ & ~height_mask); }
-    /// The top node of a tree whose height is known: a constant folds into the addressing of its links.
+    /// Where to start in a tree whose height is known: a constant folds into the addressing of the links.
     template <unsigned height>
-    void* top_at() const noexcept {
+    void* start_at() const noexcept {
         return reinterpret_cast<void*>(bits_ - height);
     }
 
@@ -69,6 +75,11 @@ struct TreeShape {
     };
     struct alignas(cache_line_size) Interior {
         typename ReadPath::template Link<void*> links[tree_fanout]{};
+    };
+    /// What lies two levels below the top, by the part of the index above that level.
+    struct alignas(TreeRoot::height_mask + 1) Directory {
+        typename ReadPath::template Link<void*> links[tree_fanout * tree_fanout]{};
+        Directory* next_retired = nullptr;
     };
     static_assert(sizeof(Leaf) == tree_node_bytes && sizeof(Interior) == tree_node_bytes);
 
@@ -89,12 +100,23 @@ private:
     template <unsigned height, unsigned... others, class Otherwise>
     [[gnu::always_inline]] static Slot<Machine>* find_at(TreeRoot root, PageIndex index, Otherwise otherwise) noexcept {
         if (root.height() == height) [[likely]] {
-            return tree_covers(height, index) ? descend<height>(root.template top_at<height>(), index) : nullptr;
+            return tree_covers(height, index) ? start<height>(root.template start_at<height>(), index) : nullptr;
         }
         if constexpr (sizeof...(others) > 0) {
             return find_at<others...>(root, index, otherwise);
         } else {
             return otherwise(root, index);
+        }
+    }
+
+    template <unsigned height>
+    [[gnu::always_inline]] static Slot<Machine>* start(void* from, PageIndex index) noexcept {
+        if constexpr (height < tree_directory_height) {
+            return descend<height>(from, index);
+        } else {
+            // The height covers the index: no mask is needed.
+            void* const node = static_cast<Directory*>(from)->links[index >> tree_shift(height - 1)].walk();
+            return node == nullptr ? nullptr : descend<height - 2>(node, index);
         }
     }
 
