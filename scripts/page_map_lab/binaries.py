@@ -162,19 +162,16 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def check_names_before_building(workloads: list[str], variants: list[str]) -> None:
-    """Refuses names that no source mentions, so that a typing error does not cost a build first."""
+    """Refuses names that no file is called by, so that a typing error does not cost a build first."""
     if paths.binaries_override() or build.is_built():
         return
     known = [target.removeprefix("bench_") for target in build.benchmark_targets()]
     for name in workloads:
         if name not in known:
             raise UsageError(f'unknown workload "{name}"{nearest(name, known)}: there is {", ".join(known)}')
-    words: set[str] = set()
-    for folder in ("variants", "bench", "impl"):
-        for source in (paths.ROOT / folder).rglob("*.[ch]pp"):
-            words.update(re.findall(r"\w+", source.read_text(errors="replace")))
+    policies = build.policy_files()
     for name in variants:
         for part in name.split("/"):
-            value = part.split(":", 1)[-1]
-            if re.fullmatch(r"\w+", value) and value not in words:
+            axis, _, value = part.partition(":")
+            if axis in policies and re.fullmatch(r"\w+", value) and value not in policies[axis]:
                 raise UsageError(f'unknown variant "{name}" (nothing is called {value}): `lab list` shows what exists')

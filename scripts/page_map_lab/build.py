@@ -19,6 +19,12 @@ def benchmark_targets() -> list[str]:
     return sorted(source.stem for source in (paths.ROOT / "bench").glob("bench_*.cpp"))
 
 
+def policy_files() -> dict[str, set[str]]:
+    """Each axis, and the names of the files in its folder: a policy's file is called as the policy is."""
+    folders = [folder for folder in (paths.ROOT / "variants").glob("*") if folder.is_dir()]
+    return {folder.name.removesuffix("_path"): {header.stem for header in folder.glob("*.hpp")} for folder in folders}
+
+
 def commands() -> list[list[str]]:
     """The commands that build the benchmark binaries."""
     return [

@@ -86,16 +86,19 @@ def test_a_sweep_up_to_the_processors_is_written_out(monkeypatch: pytest.MonkeyP
     assert binaries.expand("uniform") == ["uniform"]
 
 
-def test_names_that_no_source_mentions_are_refused_before_a_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_names_that_no_file_is_called_by_are_refused_before_a_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "bench_lookup.cpp").write_text("int main() {}")
-    (tmp_path / "variants").mkdir()
-    (tmp_path / "variants" / "radix.hpp").write_text('name = "radix";')
+    for policy in ("layout/radix", "read_path/rcu_qsbr"):
+        (tmp_path / "variants" / policy).parent.mkdir(parents=True)
+        (tmp_path / "variants" / f"{policy}.hpp").touch()
     monkeypatch.setattr(binaries.paths, "ROOT", tmp_path)
     monkeypatch.setattr(binaries.paths, "BUILD", tmp_path / "build")
     monkeypatch.delenv("PAGE_MAP_LAB_BINARIES", raising=False)
-    binaries.check_names_before_building(["lookup"], ["layout:radix", "layout:r*"])
+    binaries.check_names_before_building(["lookup"], ["layout:radix", "layout:r*", "layout:radix/read:rcu_qsbr", "floor:array"])
     with pytest.raises(binaries.UsageError, match="unknown workload"):
         binaries.check_names_before_building(["remove"], [])
     with pytest.raises(binaries.UsageError, match="nothing is called radish"):
         binaries.check_names_before_building([], ["layout:radish"])
+    with pytest.raises(binaries.UsageError, match="nothing is called radix"):
+        binaries.check_names_before_building([], ["layout:radix/read:radix"])
