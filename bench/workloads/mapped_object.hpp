@@ -48,7 +48,6 @@ public:
         }
     }
     ~MappedObject() {
-        environment_.forget(parts_->memory.bytes({0, 1}).data());
         if (!retire()) {
             static_cast<void>(parts_.release());
         }
@@ -111,6 +110,7 @@ public:
     /// Unmaps, writes back and empties everything; what is left over afterwards is an error that says what leaked.
     Status retire() {
         const Online online;
+        environment_.forget(bytes({0, 1}).data());
         if (Status detached = detach(); !detached) {
             return detached;
         }

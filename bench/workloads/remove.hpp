@@ -105,9 +105,11 @@ private:
 
     Status remove_repeatedly(RemoveTarget& target, std::chrono::nanoseconds at_least, ThreadTeam& team, Repetition& all) {
         constexpr std::size_t fewest_removals = 3;
-        constexpr std::uint64_t most_discarded = 20;
-        const auto deadline = std::chrono::steady_clock::now() + at_least;
-        while (all.times_ns.size() < fewest_removals || std::chrono::steady_clock::now() < deadline) {
+        constexpr auto patience = std::chrono::milliseconds(400);
+        using Clock = std::chrono::steady_clock;
+        const auto deadline = Clock::now() + at_least;
+        const auto end_of_patience = Clock::now() + std::max<std::chrono::nanoseconds>(at_least, patience);
+        while (all.times_ns.size() < fewest_removals || Clock::now() < deadline) {
             Result<Removal> removal = remove_once(target, team, nullptr, all.logs);
             if (!removal) {
                 return tl::unexpected(removal.error());
@@ -115,7 +117,8 @@ private:
             const VictimEvidence evidence(removal->threads);
             if (auto why = shape_.victims == 0 ? std::nullopt : evidence.why_it_does_not_count()) {
                 all.why_discarded = *std::move(why);
-                if (++all.discarded == most_discarded) {
+                ++all.discarded;
+                if (Clock::now() >= end_of_patience) {
                     break;
                 }
                 continue;

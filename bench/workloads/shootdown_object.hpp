@@ -11,6 +11,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "bench/harness/digest.hpp"
 #include "bench/workloads/access_probe.hpp"
@@ -79,14 +80,12 @@ public:
                            [&](std::uint64_t place) { return is_readable(region_.address_of(revocable_page(place))); });
     }
 
-    /// The increments of one victim, wherever it made them.
-    std::uint64_t counted_by(unsigned victim) const {
+    /// The increments of one victim, wherever it made them; they start from zero again.
+    std::uint64_t take_count(unsigned victim) {
         std::uint64_t sum = 0;
         for (PageIndex page = 0; page < memory_.size_pages(); ++page) {
-            std::uint64_t count = 0;
-            const auto bytes = memory_.bytes({page, 1}).subspan(victim * sizeof count, sizeof count);
-            std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::byte*>(&count));
-            sum += count;
+            auto* const counted = reinterpret_cast<std::uint64_t*>(memory_.bytes({page, 1}).data()) + victim;
+            sum += std::exchange(*counted, 0);
         }
         return sum;
     }
