@@ -18,12 +18,11 @@
 #include <array>
 #include <bit>
 #include <cstdint>
-#include <new>
 #include <string>
 #include <utility>
 
 #include "impl/core/error.hpp"
-#include "variants/layout/node_pool.hpp"
+#include "variants/layout/tree_memory.hpp"
 #include "variants/layout/tree_walk.hpp"
 
 namespace page_map_lab {
@@ -34,56 +33,18 @@ public:
     using Machine = typename ReadPath::Machine;
     using Shape = TreeShape<ReadPath>;
     using Directory = typename Shape::Directory;
-    using Pool = NodePool<Machine, tree_node_bytes, Header>;
-
-    /// What is unlinked and waits for a grace period; freed by free_all, once and after it.
-    class [[nodiscard]] Retired {
-    public:
-        explicit Retired(Tree& tree) noexcept
-            : arena_(&tree.arena_), leaves_(tree.leaves_), interiors_(tree.interiors_) {}
-        Retired(Retired&& other) noexcept
-            : arena_(other.arena_),
-              leaves_(std::move(other.leaves_)),
-              interiors_(std::move(other.interiors_)),
-              directories_(std::exchange(other.directories_, nullptr)),
-              directory_count_(std::exchange(other.directory_count_, 0)) {}
-        Retired& operator=(Retired&&) = delete;
-        ~Retired() { check(directories_ == nullptr, "retired nodes are freed before they are forgotten"); }
-
-        std::size_t size() const noexcept { return leaves_.size() + interiors_.size() + directory_count_; }
-
-        void add(void* node, unsigned height) noexcept { (height == 1 ? leaves_ : interiors_).add(node); }
-        void add(Directory* directory) noexcept {
-            directory->next_retired = std::exchange(directories_, directory);
-            ++directory_count_;
-        }
-
-        void free_all() noexcept {
-            leaves_.free_all();
-            interiors_.free_all();
-            while (directories_ != nullptr) {
-                Directory* const directory = std::exchange(directories_, directories_->next_retired);
-                free_directory(*arena_, directory);
-            }
-            directory_count_ = 0;
-        }
-
-    private:
-        NodeArena* arena_;
-        typename Pool::Retired leaves_;
-        typename Pool::Retired interiors_;
-        Directory* directories_ = nullptr;
-        std::size_t directory_count_ = 0;
-    };
+    using Memory = TreeMemory<ReadPath, Header>;
+    using Supply = typename Memory::Supply;
+    using Retired = typename Memory::Retired;
 
     static constexpr bool stable_under_readers = true;
 
     Tree(NodeArena& arena, std::uint64_t pages)
-        : capacity_(pages), arena_(arena), leaves_(arena), interiors_(arena), retired_(*this) {}
+        : capacity_(pages), memory_(arena), retired_(memory_) {}
     ~Tree() {
         retired_.free_all();
         if (directory_ != nullptr) {
-            free_directory(arena_, directory_);
+            memory_.free_directory(directory_);
         }
         if (top_ != nullptr) {
             release_subtree(top_, height_);
@@ -156,11 +117,11 @@ public:
     /// The tree's height: 0 when empty, 1 for a lone leaf.
     unsigned height() const noexcept { return height_; }
     /// Bytes of node memory, what is not handed out included.
-    std::size_t memory_bytes() const noexcept { return leaves_.memory_bytes() + interiors_.memory_bytes() + (directory_ != nullptr ? sizeof(Directory) : 0); }
+    std::size_t memory_bytes() const noexcept { return memory_.node_bytes() + (directory_ != nullptr ? sizeof(Directory) : 0); }
 
 protected:
     static constexpr std::uint64_t bit(unsigned position) noexcept { return std::uint64_t{1} << position; }
-    static Header& header(const void* node) noexcept { return Pool::header(node); }
+    static Header& header(const void* node) noexcept { return Memory::header(node); }
 
     void* top() const noexcept { return top_; }
 
@@ -197,63 +158,6 @@ private:
         }
     }
 
-    /// One leaf and what else is wanted, taken before anything is changed, so that running out of memory changes nothing.
-    class Supply {
-    public:
-        Supply(Tree& tree, unsigned interiors_wanted, bool directory_wanted) noexcept
-            : tree_(tree),
-              leaf_(tree.leaves_.allocate()),
-              directory_(directory_wanted ? allocate_directory(tree.arena_) : nullptr) {
-            while (leaf_ != nullptr && count_ < interiors_wanted) {
-                void* const node = tree_.interiors_.allocate();
-                if (node == nullptr) {
-                    break;
-                }
-                interiors_[count_++] = node;
-            }
-            complete_ = leaf_ != nullptr && count_ == interiors_wanted && directory_wanted == (directory_ != nullptr);
-        }
-        ~Supply() {
-            if (leaf_ != nullptr) {
-                tree_.leaves_.release(leaf_);
-            }
-            if (directory_ != nullptr) {
-                free_directory(tree_.arena_, directory_);
-            }
-            while (count_ > 0) {
-                tree_.interiors_.release(interiors_[--count_]);
-            }
-        }
-        Supply(const Supply&) = delete;
-        Supply& operator=(const Supply&) = delete;
-
-        bool complete() const noexcept { return complete_; }
-
-        void* take_leaf() noexcept {
-            void* const node = std::exchange(leaf_, nullptr);
-            new (node) typename Shape::Leaf;
-            header(node).made(1);
-            return node;
-        }
-        void* take_interior(unsigned height) noexcept {
-            void* const node = interiors_[--count_];
-            new (node) typename Shape::Interior;
-            header(node).made(height);
-            return node;
-        }
-
-        /// nullptr where none was wanted.
-        Directory* take_directory() noexcept { return std::exchange(directory_, nullptr); }
-
-    private:
-        Tree& tree_;
-        void* leaf_;
-        Directory* directory_;
-        std::array<void*, 2 * tree_max_height> interiors_{};
-        unsigned count_ = 0;
-        bool complete_ = false;
-    };
-
     static void link(void* node, unsigned position, void* child) noexcept {
         Header& own = header(node);
         header(child).linked(node, own, position);
@@ -275,14 +179,6 @@ private:
             top = above;
         }
         return {top, leaf};
-    }
-
-    static Directory* allocate_directory(NodeArena& arena) noexcept {
-        void* const memory = arena.allocate(sizeof(Directory), alignof(Directory));
-        return memory == nullptr ? nullptr : new (memory) Directory;
-    }
-    static void free_directory(NodeArena& arena, Directory* directory) noexcept {
-        arena.release(directory, sizeof(Directory), alignof(Directory));
     }
 
     /// Enters what lies two levels below `top` into a new directory.
@@ -322,7 +218,7 @@ private:
             const unsigned position = tree_position(index, height);
             void* const child = child_of(node, position);
             if (child == nullptr) {
-                Supply supply(*this, height - 2, false);
+                Supply supply(memory_, height - 2, false);
                 if (!supply.complete()) {
                     return nullptr;
                 }
@@ -344,7 +240,7 @@ private:
         }
         // An empty tree needs the path, its top included; another one the path below the new top, and the new tops.
         const unsigned interiors = height_ == 0 ? height - 1 : height - height_ + height - 2;
-        Supply supply(*this, interiors, height >= tree_directory_height);
+        Supply supply(memory_, interiors, height >= tree_directory_height);
         if (!supply.complete()) {
             return nullptr;
         }
@@ -383,7 +279,7 @@ private:
         }
         Directory* directory = nullptr;
         if (height >= tree_directory_height) {
-            directory = allocate_directory(arena_);
+            directory = memory_.allocate_directory();
             if (directory == nullptr) {
                 return;  // as high as it was, the tree is still right
             }
@@ -404,7 +300,7 @@ private:
         if (height > 1) {
             for_each_child(node, [&](unsigned, void* child) { release_subtree(child, height - 1); });
         }
-        (height == 1 ? leaves_ : interiors_).release(node);
+        memory_.free_node(node, height);
     }
 
     template <class BitsOf, class Visit>
@@ -433,15 +329,13 @@ private:
         return true;
     }
 
-    typename Shape::RootLink root_;  ///< what readers start from; the rest is the writers', under the map's lock
+    // Readers load the root word; what lies beside it changes only with it. The rest is the writers', under the map's lock.
+    typename Shape::RootLink root_;
     std::uint64_t capacity_;
-    NodeArena& arena_;
     void* top_ = nullptr;
-    unsigned height_ = 0;
     Directory* directory_ = nullptr;
-    // Apart, so that the interior nodes, which every walk reads, lie close together in few pages.
-    Pool leaves_;
-    Pool interiors_;
+    unsigned height_ = 0;
+    Memory memory_;
     Retired retired_;
 };
 

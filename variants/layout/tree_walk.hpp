@@ -54,7 +54,10 @@ public:
     TreeRoot(void* start, unsigned height) noexcept : bits_(reinterpret_cast<std::uintptr_t>(start) + height) {}
 
     constexpr std::uintptr_t bits() const noexcept { return bits_; }
-    constexpr unsigned height() const noexcept { return static_cast<unsigned>(bits_ & height_mask); }
+    /// Compares one byte.
+    constexpr bool has_height(unsigned height) const noexcept {
+        return static_cast<std::uint8_t>(bits_ & height_mask) == height;
+    }
     /// Where to start in a tree whose height is known: a constant folds into the addressing of the links.
     template <unsigned height>
     void* start_at() const noexcept {
@@ -99,7 +102,7 @@ private:
 
     template <unsigned height, unsigned... others, class Otherwise>
     [[gnu::always_inline]] static Slot<Machine>* find_at(TreeRoot root, PageIndex index, Otherwise otherwise) noexcept {
-        if (root.height() == height) [[likely]] {
+        if (root.has_height(height)) [[likely]] {
             return tree_covers(height, index) ? start<height>(root.template start_at<height>(), index) : nullptr;
         }
         if constexpr (sizeof...(others) > 0) {
