@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <span>
 #include <string>
 #include <string_view>
@@ -95,6 +96,9 @@ struct VariantEntry {
     std::string shootdown;
     std::function<std::unique_ptr<AnyPageMap>(const AnyPageMap::Options&)> make;
 };
+
+/// How GoogleTest prints an entry.
+inline void PrintTo(const VariantEntry& entry, std::ostream* stream) { *stream << entry.name; }
 
 /// Every variant of the catalog, in the catalog's order.
 const std::vector<VariantEntry>& all_variants();

@@ -99,7 +99,9 @@ public:
     struct Options {
         std::uint64_t size_pages = 0;     ///< the object's size; an index at or past it is past its end
         NodeArena* arena = nullptr;       ///< where the layout's nodes come from
-        Frames* frames = nullptr;         ///< bounds how many pages are resident; may be shared by several maps
+        /// Bounds how many pages are resident; may be shared by several maps. Each thread that loads holds one for a
+        /// moment even where another thread wins the race: an object that is to fit needs that many more.
+        Frames* frames = nullptr;
         Store* store = nullptr;           ///< needed by load and by everything that writes back
         ObjectMemory* memory = nullptr;   ///< needed by load and by regions; lookups go without
         bool keep_memory = false;         ///< removal leaves the pages' memory allocated (frames:keep)

@@ -35,8 +35,8 @@ TEST_P(Loading, LoadsAPageOnceAndFindsItAfterwards) {
 }
 
 TEST_P(Loading, ReadsEachPageExactlyOnceWhileThreadsRace) {
-    make_map();
     constexpr int thread_count = 4;
+    make_map({.frame_count = object_pages + thread_count});
     auto offline = map->offline_scope();  // this thread only waits
     std::vector<std::thread> threads;
     std::atomic<int> wrong{0};
@@ -215,7 +215,7 @@ TEST_P(Loading, AFailedReadLeavesNoPageAndTheNextOneSucceeds) {
 
 TEST_P(Loading, WaitersOfAFailedReadReadThemselvesOrGetTheirOwnError) {
     WatchedStore watched(store);
-    make_map({.store = &watched});
+    make_map({.frame_count = object_pages + 3, .store = &watched});
     std::atomic<int> reads{0};
     watched.before_read = [&](PageRange) -> Status {
         // relaxed: a count
