@@ -49,18 +49,17 @@ Status Environment::place(void* range, std::size_t bytes) {
     return {};
 }
 
-Result<std::map<unsigned, std::uint64_t>> Environment::observed_pages_by_node() const {
-    std::map<unsigned, std::uint64_t> total;
-    for (const auto& [range, bytes] : placed_) {
-        const auto observed = page_map_lab::observed_pages_by_node(range, bytes);
-        if (!observed) {
-            return observed;
-        }
+void Environment::forget(const void* range) {
+    const auto placed = placed_.find(range);
+    if (placed == placed_.end()) {
+        return;
+    }
+    if (const auto observed = page_map_lab::observed_pages_by_node(range, placed->second)) {
         for (const auto& [node, pages] : *observed) {
-            total[node] += pages;
+            observed_pages_[node] += pages;
         }
     }
-    return total;
+    placed_.erase(placed);
 }
 
 }  // namespace page_map_lab::bench

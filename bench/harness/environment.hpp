@@ -62,19 +62,20 @@ public:
         return made;
     }
 
-    /// Applies --memory to [memory, memory + bytes) and remembers the range for the record's read-back. To be called
-    /// before the range is touched, and `forget` before it is unmapped.
+    /// Applies --memory to [range, range + bytes) and remembers it for the record's read-back, which `forget` does: to be
+    /// called before the range is touched, and `forget` before it is unmapped.
     Status place(void* range, std::size_t bytes);
     /// Remembers a range whose memory came from an allocator, under a MemoryScope, for the same read-back.
     void remember(const void* range, std::size_t bytes) { placed_[range] = bytes; }
-    void forget(const void* range) { placed_.erase(range); }
+    void forget(const void* range);
 
-    /// Where the resident pages of all placed ranges are now, by NUMA node.
-    Result<std::map<unsigned, std::uint64_t>> observed_pages_by_node() const;
+    /// Where the resident pages of all ranges were when they were forgotten, by NUMA node.
+    const std::map<unsigned, std::uint64_t>& observed_pages_by_node() const { return observed_pages_; }
 
 private:
     std::map<std::string, std::weak_ptr<void>> fixtures_;
     std::map<const void*, std::size_t> placed_;
+    std::map<unsigned, std::uint64_t> observed_pages_;
 };
 
 }  // namespace page_map_lab::bench

@@ -277,11 +277,6 @@ void Session::finish_group(std::size_t group) {
             check(live);
         }
     }
-    if (const auto observed = environment_.observed_pages_by_node()) {
-        for (const auto& [node, pages] : *observed) {
-            observed_pages_[node] += pages;
-        }
-    }
     for (auto& live : cells_) {
         if (live.group == group) {
             live.cell.reset();

@@ -10,7 +10,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,7 +42,6 @@ public:
 
     /// What was measured: only cells that the library's filter let through. Valid after finish.
     const std::deque<CellResult>& results() const { return results_; }
-    const std::map<unsigned, std::uint64_t>& observed_pages_by_node() const { return observed_pages_; }
     const RunningRow& running_row() const { return row_; }
 
 private:
@@ -69,7 +67,6 @@ private:
     std::size_t current_group_ = 0;
     RunningRow row_;
     std::deque<CellResult> results_;
-    std::map<unsigned, std::uint64_t> observed_pages_;
 };
 
 /// Splits cells, in order, into runs whose footprints fit into `budget_bytes` together; a fixture that several cells

@@ -172,7 +172,7 @@ int run(const WorkloadDescription& workload, const Options& options) {
         parts.google_benchmark["context"]["library_build_type_why"] =
             "Debian's libbenchmark is optimised and only lacks NDEBUG; it runs outside every measured loop";
         parts.memory = judge_placement(options.memory, options.memory.asked_nodes(*topology),
-                                       session.observed_pages_by_node());
+                                       environment.observed_pages_by_node());
         parts.cells = &session.results();
         const std::string text = make_record(parts).dump(1) + "\n";
         if (auto written = write_record_file(options.record, text); !written) {

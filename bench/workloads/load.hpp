@@ -1,8 +1,8 @@
 // The load workload: bringing pages in from a store, by threads that race for the same pages or load different ones, and
 // load_nowait of pages that are there.
 //
-// One operation is a load (or load_nowait) and a put. A repetition loads fresh maps until the time is up; making and
-// clearing them is not measured. The store is in memory and counts: exactly one read a page, however many threads race.
+// One operation is a load (or load_nowait) and a put. A repetition loads fresh maps until the time is up, or goes around
+// one that is loaded; making and clearing them is not measured. The store is in memory and counts: exactly one read a page, however many threads race.
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -28,10 +28,10 @@ public:
     using Map = PageMap<Variant>;
     using Thread = typename Map::Thread;
 
-    MapToLoad(std::uint64_t pages, Store& store, Environment& environment)
+    MapToLoad(std::uint64_t pages, unsigned threads, Store& store, Environment& environment)
         : environment_(environment),
           memory_(pages),
-          frames_(pages, descriptors_),
+          frames_(pages + threads, descriptors_),  // who loses a race holds a frame meanwhile
           map_({.size_pages = pages, .arena = &nodes_, .frames = &frames_, .store = &store, .memory = &memory_}) {
         const auto bytes = memory_.bytes({0, pages});
         if (const Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
@@ -79,7 +79,7 @@ public:
         ~Thread() {}  // user-provided, so that one that is only held is no unused variable
     };
 
-    ReadOnly(std::uint64_t pages, Store& store, Environment&) : store_(store), memory_(pages) {}
+    ReadOnly(std::uint64_t pages, unsigned, Store& store, Environment&) : store_(store), memory_(pages) {}
 
     Status load(PageIndex index, unsigned thread, unsigned racing) {
         return index % racing == thread ? store_.read_pages({index, 1}, memory_.bytes({index, 1})) : Status{};
@@ -121,15 +121,16 @@ public:
     Result<Sample> measure(Environment& environment, ThreadTeam& team, unsigned) override {
         Sample sample;
         std::uint64_t rounds = 0;
+        const auto time_bound = loading_ == Loading::nowait ? environment.minimum_time : std::chrono::nanoseconds::zero();
         store_->reset_counts();
         for (std::uint64_t spent_ns = 0; spent_ns < static_cast<std::uint64_t>(environment.minimum_time.count()); ++rounds) {
-            Target target(pages_, *store_, environment);
+            Target target(pages_, threads_, *store_, environment);
             if (loading_ == Loading::nowait) {
                 if (const Status ready = load_all(target); !ready) {
                     return tl::unexpected(ready.error());
                 }
             }
-            auto reports = team.run({{"loader", threads_}}, {}, [&](TeamMember& member) { return run(target, member); });
+            auto reports = team.run({{"loader", threads_}}, time_bound, [&](TeamMember& member) { return run(target, member); });
             if (!reports) {
                 return tl::unexpected(reports.error());
             }
@@ -169,6 +170,11 @@ private:
 
     Status run(Target& target, TeamMember& member) {
         const typename Target::Thread registration;
+        return loading_ == Loading::nowait ? take_what_is_there(target, member) : load_once(target, member);
+    }
+
+    /// Each page once: all of them against the other threads, or this thread's share.
+    Status load_once(Target& target, TeamMember& member) {
         const bool apart = loading_ == Loading::different_pages;
         const PageIndex first = apart ? pages_ * member.index() / threads_ : 0;
         const PageIndex last = apart ? pages_ * (member.index() + 1) / threads_ : pages_;
@@ -177,12 +183,28 @@ private:
         Status status;
         member.start();
         for (PageIndex index = first; index != last && status; ++index) {
-            status = loading_ == Loading::nowait ? target.load_nowait(index) : target.load(index, thread, racing);
+            status = target.load(index, thread, racing);
             if (index % 1024 == 0) {
                 Target::quiescent();
             }
         }
         member.stop(last - first);
+        return status;
+    }
+
+    /// Pages that are loaded already, around and around until the time is up.
+    Status take_what_is_there(Target& target, TeamMember& member) {
+        Status status;
+        std::uint64_t operations = 0;
+        member.start();
+        do {
+            for (PageIndex index = 0; index != pages_ && status; ++index) {
+                status = target.load_nowait(index);
+            }
+            operations += pages_;
+            Target::quiescent();
+        } while (status && !member.stopping());
+        member.stop(operations);
         return status;
     }
 

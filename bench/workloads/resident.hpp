@@ -66,8 +66,8 @@ public:
         remember_slots();
     }
     ~ResidentMap() {
-        for (const std::uintptr_t page : slot_pages_) {
-            environment_.forget(address(page));
+        for (const void* range : slot_ranges_) {
+            environment_.forget(range);
         }
         const Thread registration;
         clear();
@@ -129,9 +129,11 @@ private:
             while (last < slot_pages_.size() && slot_pages_[last] == slot_pages_[first] + (last - first)) {
                 ++last;
             }
-            environment_.remember(address(slot_pages_[first]), (last - first) * page_size);
+            slot_ranges_.push_back(address(slot_pages_[first]));
+            environment_.remember(slot_ranges_.back(), (last - first) * page_size);
             first = last;
         }
+        slot_pages_ = {};
     }
     void clear() {
         const Status destroyed = map_.destroy();
@@ -140,7 +142,8 @@ private:
 
     ResidentPages shape_;
     Environment& environment_;
-    std::vector<std::uintptr_t> slot_pages_;
+    std::vector<std::uintptr_t> slot_pages_;   // while populating
+    std::vector<const void*> slot_ranges_;
     NodeArena nodes_;
     NodeArena descriptors_;
     typename Map::Frames frames_;

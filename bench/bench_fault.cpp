@@ -1,0 +1,5 @@
+#include "bench/workloads/fault.hpp"
+
+int main(int argc, char** argv) {
+    return page_map_lab::bench::workload_main(argc, argv, page_map_lab::bench::fault_workload());
+}
