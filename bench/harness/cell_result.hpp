@@ -44,7 +44,7 @@ public:
     /// Operations that threads of `role` did in the repetitions that count; the first role's where `role` is empty.
     double operations(const std::string& role) const;
 
-    std::vector<Metric> metrics{};      ///< of the cell as a whole
+    std::vector<Metric> metrics{};  ///< of the cell as a whole
     CheckOutcome check{};
     std::optional<std::string> failed;  ///< why it could not be set up or measured
 

@@ -20,14 +20,15 @@ MemoryScope::MemoryScope(const Topology& topology, const MemoryPolicy& policy, u
         hwloc_bitmap_set(set, node);
     }
     const bool interleave = policy.kind() == MemoryPolicy::Kind::interleave;
-    const int failed = hwloc_set_membind(topology.native(), set, interleave ? HWLOC_MEMBIND_INTERLEAVE : HWLOC_MEMBIND_BIND,
-                                         HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET);
+    const int failed =
+        hwloc_set_membind(topology.native(), set, interleave ? HWLOC_MEMBIND_INTERLEAVE : HWLOC_MEMBIND_BIND,
+                          HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET);
     const int reason = errno;
     hwloc_bitmap_free(set);
     if (failed != 0) {
-        throw std::runtime_error(
-            Error{ErrorCode::system, reason, "--memory " + policy.text() + " is refused by the system: use --memory local"}
-                .text());
+        throw std::runtime_error(Error{ErrorCode::system, reason,
+                                       "--memory " + policy.text() + " is refused by the system: use --memory local"}
+                                     .text());
     }
     bound_ = true;
 }

@@ -19,9 +19,9 @@
 
 namespace page_map_lab::bench {
 
-/// While it lives, memory that the calling thread touches first comes from where --memory says, allocators' included. For
-/// `local` on a machine with several nodes that is `home_node`, wherever this thread happens to run. The harness holds one
-/// around Cell::set_up.
+/// While it lives, memory that the calling thread touches first comes from where --memory says, allocators' included.
+/// For `local` on a machine with several nodes that is `home_node`, wherever this thread happens to run. The harness
+/// holds one around Cell::set_up.
 class MemoryScope {
 public:
     /// Throws std::runtime_error where the system refuses.
@@ -40,12 +40,12 @@ public:
     Environment(const Topology& machine, MemoryPolicy policy) : topology(machine), memory(std::move(policy)) {}
 
     const Topology& topology;
-    MemoryPolicy memory;                          ///< where memory should come from (--memory)
-    unsigned home_node = 0;                       ///< the memory node of the first thread of the plan
-    std::uint64_t seed = 1;                       ///< everything random derives from it
-    std::chrono::nanoseconds minimum_time{};      ///< how long a time-bound repetition runs (--min-time-ms)
-    std::filesystem::path data_directory;         ///< where files may be made (--data-dir)
-    std::filesystem::path trace;                  ///< the trace to replay (--trace), or empty
+    MemoryPolicy memory;                      ///< where memory should come from (--memory)
+    unsigned home_node = 0;                   ///< the memory node of the first thread of the plan
+    std::uint64_t seed = 1;                   ///< everything random derives from it
+    std::chrono::nanoseconds minimum_time{};  ///< how long a time-bound repetition runs (--min-time-ms)
+    std::filesystem::path data_directory;     ///< where files may be made (--data-dir)
+    std::filesystem::path trace;              ///< the trace to replay (--trace), or empty
     bool real_size = false;
 
     /// The fixture of that name, made by `make` at first use and shared for as long as a cell holds it: cells of one
@@ -62,8 +62,8 @@ public:
         return made;
     }
 
-    /// Applies --memory to [range, range + bytes) and remembers it for the record's read-back, which `forget` does: to be
-    /// called before the range is touched, and `forget` before it is unmapped.
+    /// Applies --memory to [range, range + bytes) and remembers it for the record's read-back, which `forget` does: to
+    /// be called before the range is touched, and `forget` before it is unmapped.
     Status place(void* range, std::size_t bytes);
     /// Remembers a range whose memory came from an allocator, under a MemoryScope, for the same read-back.
     void remember(const void* range, std::size_t bytes) { placed_[range] = bytes; }

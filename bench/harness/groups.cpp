@@ -43,7 +43,8 @@ std::vector<std::size_t> groups_within(const std::vector<std::vector<Cell::Footp
     for (std::size_t position = 0; position < footprints.size(); ++position) {
         if (position % cells_per_point == 0) {
             std::vector<Cell::Footprint> point;
-            for (std::size_t other = position; other < position + cells_per_point && other < footprints.size(); ++other) {
+            for (std::size_t other = position; other < position + cells_per_point && other < footprints.size();
+                 ++other) {
                 point.insert(point.end(), footprints[other].begin(), footprints[other].end());
             }
             open_next_where_full(point);

@@ -61,9 +61,13 @@ std::uint64_t scattering_step(std::uint64_t size) {
 
 }  // namespace
 
-std::vector<std::string> key_pattern_names() { return {names.begin(), names.end()}; }
+std::vector<std::string> key_pattern_names() {
+    return {names.begin(), names.end()};
+}
 
-std::string_view to_string(KeyPattern pattern) { return names[static_cast<std::size_t>(pattern)]; }
+std::string_view to_string(KeyPattern pattern) {
+    return names[static_cast<std::size_t>(pattern)];
+}
 
 Result<KeyPattern> parse_key_pattern(std::string_view name) {
     const auto* const found = std::find(names.begin(), names.end(), name);

@@ -52,8 +52,8 @@ public:
     std::vector<Bucket> buckets() const;
 
 private:
-    static constexpr unsigned linear_bits = 8;                     // below 2^8 each value has its own bucket
-    static constexpr unsigned steps_bits = linear_bits - 1;        // above, 2^7 steps an octave
+    static constexpr unsigned linear_bits = 8;               // below 2^8 each value has its own bucket
+    static constexpr unsigned steps_bits = linear_bits - 1;  // above, 2^7 steps an octave
     static constexpr unsigned octaves = 64 - linear_bits;
     static constexpr unsigned bucket_count = (1U << linear_bits) + (octaves << steps_bits);
 

@@ -58,7 +58,8 @@ Status take_launch(const std::string& text, nlohmann::json& launch) {
 Status check_files(const Options& options, const WorkloadDescription& workload) {
     if (!options.trace.empty()) {
         if (!workload.takes_trace) {
-            return fail(ErrorCode::usage, "--trace: the " + workload.name + " workload replays no trace; bench_replay does");
+            return fail(ErrorCode::usage,
+                        "--trace: the " + workload.name + " workload replays no trace; bench_replay does");
         }
         if (std::FILE* file = std::fopen(options.trace.c_str(), "rb")) {
             std::fclose(file);
@@ -84,8 +85,9 @@ Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescrip
     std::reverse(ours.begin(), ours.end());  // as CLI11 wants a vector
 
     CLI::App app(workload.question, "bench_" + workload.name);
-    app.footer("Google Benchmark's flags (--benchmark_filter=REGEX, --benchmark_list_tests, --benchmark_out=FILE, ...) "
-               "are taken, too.");
+    app.footer(
+        "Google Benchmark's flags (--benchmark_filter=REGEX, --benchmark_list_tests, --benchmark_out=FILE, ...) "
+        "are taken, too.");
     std::string size = "smoke";
     std::string plan = "compact";
     std::string memory = "local";
@@ -112,8 +114,10 @@ Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescrip
     app.add_option("--memory", memory, "Where memory comes from: local, interleave, node:N");
     app.add_option("--counters", counters, "Hardware counters: cycles, tlb, cache, numa, interrupts, none");
     app.add_flag("--require-counters", options.require_counters, "Exit 4 unless the counters can be counted");
-    app.add_option("--repetitions", options.repetitions, "How often each cell is measured")->check(CLI::Range(1, 100000));
-    app.add_option("--min-time-ms", options.minimum_time_ms, "How long a repetition runs")->check(CLI::Range(1, 3600000));
+    app.add_option("--repetitions", options.repetitions, "How often each cell is measured")
+        ->check(CLI::Range(1, 100000));
+    app.add_option("--min-time-ms", options.minimum_time_ms, "How long a repetition runs")
+        ->check(CLI::Range(1, 3600000));
     app.add_option("--seed", options.seed, "Decides keys and order");
     app.add_option("--trace", options.trace, "The trace to replay");
     app.add_option("--data-dir", options.data_directory, "Where files may be made");
@@ -137,11 +141,11 @@ Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescrip
     auto parsed_plan = PinningPlan::parse(plan);
     auto parsed_memory = MemoryPolicy::parse(memory);
     auto parsed_counters = parse_counter_set(counters);
-    for (const Status& status : {take_parameter_lists(settings, workload, options.lists),
-                                 take_launch(launch, options.launch), check_files(options, workload),
-                                 parsed_plan ? Status{} : Status{tl::unexpected(parsed_plan.error())},
-                                 parsed_memory ? Status{} : Status{tl::unexpected(parsed_memory.error())},
-                                 parsed_counters ? Status{} : Status{tl::unexpected(parsed_counters.error())}}) {
+    for (const Status& status :
+         {take_parameter_lists(settings, workload, options.lists), take_launch(launch, options.launch),
+          check_files(options, workload), parsed_plan ? Status{} : Status{tl::unexpected(parsed_plan.error())},
+          parsed_memory ? Status{} : Status{tl::unexpected(parsed_memory.error())},
+          parsed_counters ? Status{} : Status{tl::unexpected(parsed_counters.error())}}) {
         if (!status) {
             return tl::unexpected(status.error());
         }

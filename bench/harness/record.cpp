@@ -22,7 +22,9 @@ void put(Json& object, const std::string& name, const std::optional<Value>& valu
     }
 }
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+Json text_or_null(const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+}
 
 void put_fact(Json& object, const Fact& fact) {
     if (!fact.value) {
@@ -101,7 +103,8 @@ Json repetition_json(const RepetitionResult& repetition, const std::optional<std
         repetition.excluded.value_or("the score is not a finite number"));
     object["threads"] = std::move(threads);
     object["metrics"] = metrics_json(repetition.metrics);
-    object["beside"] = repetition.beside_score ? Json{{"name", *beside}, {"score", *repetition.beside_score}} : Json(nullptr);
+    object["beside"] =
+        repetition.beside_score ? Json{{"name", *beside}, {"score", *repetition.beside_score}} : Json(nullptr);
     object["excluded"] = repetition.excluded ? Json(*repetition.excluded) : Json(nullptr);
     return object;
 }
@@ -146,7 +149,8 @@ Json cell_json(const CellResult& cell, const RecordParts& parts) {
     for (const auto& phase : cell.phases()) {
         Json kept = {{"name", phase.name}, {"ns", phase.duration_ns}, {"operations", phase.operations}};
         for (const auto& reading : phase.counters) {
-            kept["counters"].push_back(counter_json(reading, "initiator", static_cast<double>(phase.counted_operations)));
+            kept["counters"].push_back(
+                counter_json(reading, "initiator", static_cast<double>(phase.counted_operations)));
         }
         object["phases"].push_back(std::move(kept));
     }

@@ -42,7 +42,8 @@ private:
 
 tl::unexpected<Error> cannot_write(const std::string& path, ErrorCode code) {
     const int reason = errno;
-    return fail(code, "the record " + path + " cannot be written: name a file in a folder that is there, with room left",
+    return fail(code,
+                "the record " + path + " cannot be written: name a file in a folder that is there, with room left",
                 reason);
 }
 
@@ -52,7 +53,9 @@ bool is_special(const std::string& path) {
     return std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
 }
 
-std::string partial_path(const std::string& path) { return path + ".partial"; }
+std::string partial_path(const std::string& path) {
+    return path + ".partial";
+}
 
 }  // namespace
 

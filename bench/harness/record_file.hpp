@@ -13,8 +13,8 @@ namespace page_map_lab::bench {
 /// Errors: usage, naming the path and the way out.
 Status probe_record_file(const std::string& path);
 
-/// Writes `text`. What exists and is no regular file (a pipe, a device) is written to directly. On an error the old file
-/// is as it was, and no partial file is left. Errors: system, naming the path and the way out.
+/// Writes `text`. What exists and is no regular file (a pipe, a device) is written to directly. On an error the old
+/// file is as it was, and no partial file is left. Errors: system, naming the path and the way out.
 Status write_record_file(const std::string& path, const std::string& text);
 
 }  // namespace page_map_lab::bench

@@ -25,8 +25,8 @@ void add_optional(std::optional<Number>& sum, const std::optional<Number>& value
 }  // namespace
 
 void add_reading(std::vector<CounterReading>& sums, const CounterReading& reading) {
-    const auto known = std::find_if(sums.begin(), sums.end(),
-                                    [&](const CounterReading& sum) { return same_counter(sum, reading); });
+    const auto known =
+        std::find_if(sums.begin(), sums.end(), [&](const CounterReading& sum) { return same_counter(sum, reading); });
     if (known == sums.end()) {
         sums.push_back(reading);
         return;

@@ -19,9 +19,9 @@ struct ThreadReport {
     std::string role;
     PinOutcome pinned;  ///< where it was asked to run, and where it was found
     std::uint64_t operations = 0;
-    std::uint64_t duration_ns = 0;            ///< wall time between TeamMember::start and stop
-    std::uint64_t cpu_ns = 0;                 ///< this thread's processor time in between: less means it was descheduled
-    std::vector<CounterReading> counters{};   ///< of this thread, between start and stop
+    std::uint64_t duration_ns = 0;           ///< wall time between TeamMember::start and stop
+    std::uint64_t cpu_ns = 0;                ///< this thread's processor time in between: less means it was descheduled
+    std::vector<CounterReading> counters{};  ///< of this thread, between start and stop
 
     /// 0 where nothing was done.
     double ns_per_operation() const {

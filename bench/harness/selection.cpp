@@ -30,8 +30,8 @@ std::optional<std::map<std::string, std::string>> parse_name(const std::string& 
     return policies;
 }
 
-/// A name or a shell glob. A name may leave axes out (they are at their defaults) and may mention axes that the workload
-/// does not feel (they make no difference there).
+/// A name or a shell glob. A name may leave axes out (they are at their defaults) and may mention axes that the
+/// workload does not feel (they make no difference there).
 bool matches(const std::string& pattern, const Subject& subject, const WorkloadDescription& workload) {
     if (fnmatch(pattern.c_str(), subject.name.c_str(), 0) == 0) {
         return true;
@@ -99,8 +99,7 @@ Result<std::vector<const Subject*>> select_subjects(const WorkloadDescription& w
     }
     for (const auto& subject : workload.subjects) {
         const auto hit = [&](const std::string& pattern) { return matches(pattern, subject, workload); };
-        if ((subject.floor && options.floors) ||
-            std::any_of(options.variants.begin(), options.variants.end(), hit)) {
+        if ((subject.floor && options.floors) || std::any_of(options.variants.begin(), options.variants.end(), hit)) {
             selected.push_back(&subject);
         }
     }

@@ -175,7 +175,7 @@ void Session::run(benchmark::State& state, std::size_t position, unsigned repeti
             return;
         }
         const bool is_time = workload_.score.unit == "ns";
-        const double time_ns = is_time                 ? result.score
+        const double time_ns = is_time                  ? result.score
                                : result.threads.empty() ? 0
                                                         : ns_per_operation(result.threads, result.threads.front().role);
         state.SetIterationTime(time_ns * 1e-9);

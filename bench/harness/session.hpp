@@ -70,8 +70,8 @@ private:
 };
 
 /// Splits cells, in order, into runs whose footprints fit into `budget_bytes` together; a fixture that several cells
-/// share counts once. Where a whole point (`cells_per_point` neighbours) fits, it is not torn apart. Returns each cell's
-/// group.
+/// share counts once. Where a whole point (`cells_per_point` neighbours) fits, it is not torn apart. Returns each
+/// cell's group.
 std::vector<std::size_t> groups_within(const std::vector<std::vector<Cell::Footprint>>& footprints,
                                        std::size_t cells_per_point, std::uint64_t budget_bytes);
 

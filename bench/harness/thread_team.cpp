@@ -21,7 +21,8 @@ std::uint64_t thread_cpu_ns() noexcept {
 }
 
 void arrive(std::atomic<unsigned>& missing) noexcept {
-    // [team-barrier] release: what this member prepared is seen by whoever acquires the zero; [team-barrier] acquire, too.
+    // [team-barrier] release: what this member prepared is seen by whoever acquires the zero; [team-barrier] acquire,
+    // too.
     if (missing.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         missing.notify_all();  // the coordinator sleeps on it; members spin
     }
@@ -216,8 +217,9 @@ Result<std::vector<ThreadReport>> ThreadTeam::run(const std::vector<Role>& roles
         workers_[index]->give([this, index, &members, &body] { workers_[index]->run(members[index], body); });
     }
     if (duration > std::chrono::nanoseconds::zero()) {
-        for (unsigned missing; (missing = control.missing[1].load(std::memory_order_acquire)) != 0;) {  // [team-barrier] acquire
-            control.missing[1].wait(missing, std::memory_order_acquire);  // [team-barrier] acquire
+        for (unsigned missing;
+             (missing = control.missing[1].load(std::memory_order_acquire)) != 0;) {  // [team-barrier] acquire
+            control.missing[1].wait(missing, std::memory_order_acquire);              // [team-barrier] acquire
         }
         const auto deadline = std::chrono::steady_clock::now() + duration;
         for (unsigned index = 0; index < count && workers_[index]->wait_until(deadline); ++index) {

@@ -44,8 +44,8 @@ void add_variants(WorkloadDescription& workload, MakeCell make, const std::strin
                                 policy_axis<Shootdowns>("shootdown", BaseVariant::ShootdownTag::name),
                                 policy_axis<Mechanisms>("mechanism", BaseVariant::MechanismTag::name),
                                 {"frames", "return", {"return", "keep"}}};
-        for (const auto& [is_felt, axis] : {std::pair{felt.layout, "layout"}, std::pair{felt.read, "read"},
-                                            std::pair{felt.shootdown, "shootdown"}}) {
+        for (const auto& [is_felt, axis] :
+             {std::pair{felt.layout, "layout"}, std::pair{felt.read, "read"}, std::pair{felt.shootdown, "shootdown"}}) {
             if (is_felt) {
                 workload.axes.emplace_back(axis);
             }
@@ -66,8 +66,8 @@ void add_variants(WorkloadDescription& workload, MakeCell make, const std::strin
         add(felt.read, "read", Variant::ReadPathTag::name);
         add(felt.shootdown, "shootdown", Variant::ShootdownTag::name);
         add(keep, "frames", frames);
-        workload.subjects.push_back({variant_name<Variant>(felt) + (keep ? "/frames:keep" : ""), std::move(policies), false,
-                                     [make](const Parameters& parameters) -> std::unique_ptr<Cell> {
+        workload.subjects.push_back({variant_name<Variant>(felt) + (keep ? "/frames:keep" : ""), std::move(policies),
+                                     false, [make](const Parameters& parameters) -> std::unique_ptr<Cell> {
                                          return make.template operator()<Variant>(parameters);
                                      }});
     });
@@ -76,8 +76,10 @@ void add_variants(WorkloadDescription& workload, MakeCell make, const std::strin
 /// Adds a floor. `make` is called with the parameters and returns a unique_ptr<Cell>.
 template <class MakeCell>
 void add_floor(WorkloadDescription& workload, std::string name, MakeCell make) {
-    workload.subjects.push_back({std::move(name), {}, true,
-                                 [make](const Parameters& parameters) -> std::unique_ptr<Cell> { return make(parameters); }});
+    workload.subjects.push_back(
+        {std::move(name), {}, true, [make](const Parameters& parameters) -> std::unique_ptr<Cell> {
+             return make(parameters);
+         }});
 }
 
 }  // namespace page_map_lab::bench

@@ -82,7 +82,7 @@ struct Score {
 struct WorkloadDescription {
     std::string name;
     std::string question;
-    std::vector<std::string> axes{};       ///< the policies it can feel, in name order (variant_subjects.hpp fills it)
+    std::vector<std::string> axes{};        ///< the policies it can feel, in name order (variant_subjects.hpp fills it)
     std::vector<PolicyAxis> policy_axes{};  ///< every axis there is (variant_subjects.hpp fills it)
     std::vector<ParameterAxis> parameters;
     Score score;
@@ -96,9 +96,9 @@ struct WorkloadDescription {
     std::function<unsigned(const Parameters&)> threads_needed{};
 };
 
-/// Runs the workload as the command line says and writes the record. Returns the exit code: 0 ok; 2 usage, unreadable or
-/// malformed input, nothing matched, a cell that could not be set up; 4 required counters unavailable; 5 a correctness
-/// check failed. Every failure is one line on stderr.
+/// Runs the workload as the command line says and writes the record. Returns the exit code: 0 ok; 2 usage, unreadable
+/// or malformed input, nothing matched, a cell that could not be set up; 4 required counters unavailable; 5 a
+/// correctness check failed. Every failure is one line on stderr.
 int workload_main(int argc, char** argv, const WorkloadDescription& workload);
 
 }  // namespace page_map_lab::bench

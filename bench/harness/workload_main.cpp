@@ -42,7 +42,9 @@ std::optional<std::string> library_flag(const Options& options, const std::strin
     return value;
 }
 
-bool is_set(const std::optional<std::string>& flag) { return flag && *flag != "false" && *flag != "0"; }
+bool is_set(const std::optional<std::string>& flag) {
+    return flag && *flag != "false" && *flag != "0";
+}
 
 /// Hands the library its flags. Errors: usage, for one that it does not know.
 Status initialize_library(const Options& options) {
@@ -55,8 +57,9 @@ Status initialize_library(const Options& options) {
     arguments.push_back(nullptr);
     benchmark::Initialize(&count, arguments.data());
     if (count > 1) {
-        return fail(ErrorCode::usage, std::string(arguments[1]) + " is no flag of Google Benchmark, or its value is wrong: "
-                                                                   "--help names the common ones");
+        return fail(ErrorCode::usage, std::string(arguments[1]) +
+                                          " is no flag of Google Benchmark, or its value is wrong: "
+                                          "--help names the common ones");
     }
     // The constructor of the context reads it; it is the library's only record of argv[0].
     static const std::string executable = options.command.front();
@@ -98,8 +101,9 @@ int judge(const WorkloadDescription& workload, const std::deque<CellResult>& cel
         return count > 1 ? " (and " + std::to_string(count - 1) + " more cells)" : std::string();
     };
     if (const auto cell = std::find_if(cells.begin(), cells.end(), wrong); cell != cells.end()) {
-        return complain(workload, exit_wrong, cell->plan().name + and_more(wrong) + ": the check failed: " +
-                                                  cell->check.message + ": do not use its numbers");
+        return complain(workload, exit_wrong,
+                        cell->plan().name + and_more(wrong) + ": the check failed: " + cell->check.message +
+                            ": do not use its numbers");
     }
     if (const auto cell = std::find_if(cells.begin(), cells.end(), failed); cell != cells.end()) {
         return complain(workload, exit_usage, cell->plan().name + and_more(failed) + ": " + *cell->failed);
@@ -137,7 +141,8 @@ int run(const WorkloadDescription& workload, const Options& options) {
     }
     if (options.require_counters) {
         if (const std::string why = team.why_counters_unusable(); !why.empty()) {
-            return complain(workload, exit_no_counters, "--counters " + std::string(to_string(options.counters)) + ": " + why);
+            return complain(workload, exit_no_counters,
+                            "--counters " + std::string(to_string(options.counters)) + ": " + why);
         }
     }
 
@@ -145,8 +150,10 @@ int run(const WorkloadDescription& workload, const Options& options) {
         if (std::FILE* probe = std::fopen(file.c_str(), "a")) {
             std::fclose(probe);
         } else {
-            return complain(workload, exit_usage, "--benchmark_out=" + file + " cannot be written: name a file in a folder "
-                                                  "that is there");
+            return complain(workload, exit_usage,
+                            "--benchmark_out=" + file +
+                                " cannot be written: name a file in a folder "
+                                "that is there");
         }
     }
     RecordParts parts;
@@ -168,7 +175,8 @@ int run(const WorkloadDescription& workload, const Options& options) {
     }
     if (!options.record.empty()) {
         parts.google_benchmark = nlohmann::ordered_json::parse(reporter.json());
-        // The library calls itself a debug build wherever NDEBUG was not defined for it, as in Debian's optimised package.
+        // The library calls itself a debug build wherever NDEBUG was not defined for it, as in Debian's optimised
+        // package.
         parts.google_benchmark["context"]["library_build_type_why"] =
             "Debian's libbenchmark is optimised and only lacks NDEBUG; it runs outside every measured loop";
         parts.memory = judge_placement(options.memory, options.memory.asked_nodes(*topology),

@@ -135,7 +135,8 @@ public:
         Sample sample;
         for (std::uint64_t spent_ns = 0; spent_ns < static_cast<std::uint64_t>(environment.minimum_time.count());) {
             Target target(pages_);
-            auto reports = team.run({{"writer", threads_}}, {}, [&](TeamMember& member) { return populate(target, member); });
+            auto reports =
+                team.run({{"writer", threads_}}, {}, [&](TeamMember& member) { return populate(target, member); });
             if (!reports) {
                 return tl::unexpected(reports.error());
             }
@@ -223,9 +224,8 @@ inline WorkloadDescription insert_workload() {
     add_variants<felt>(workload, []<class Variant>(const Parameters& parameters) {
         return std::make_unique<InsertCell<MapToPopulate<Variant>>>(parameters);
     });
-    add_floor(workload, "floor:array", [](const Parameters& parameters) {
-        return std::make_unique<InsertCell<ArrayToPopulate>>(parameters);
-    });
+    add_floor(workload, "floor:array",
+              [](const Parameters& parameters) { return std::make_unique<InsertCell<ArrayToPopulate>>(parameters); });
     return workload;
 }
 

@@ -1,8 +1,9 @@
-// The load workload: bringing pages in from a store, by threads that race for the same pages or load different ones, and
-// load_nowait of pages that are there.
+// The load workload: bringing pages in from a store, by threads that race for the same pages or load different ones,
+// and load_nowait of pages that are there.
 //
-// One operation is a load (or load_nowait) and a put. A repetition loads fresh maps until the time is up, or goes around
-// one that is loaded; making and clearing them is not measured. The store is in memory and counts: exactly one read a page, however many threads race.
+// One operation is a load (or load_nowait) and a put. A repetition loads fresh maps until the time is up, or goes
+// around one that is loaded; making and clearing them is not measured. The store is in memory and counts: exactly one
+// read a page, however many threads race.
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -70,8 +71,8 @@ private:
     Map map_;
 };
 
-/// The floor: the store's read into the same kind of memory, with no map at all. Threads that would race for a page take
-/// turns instead, so that each page is read once.
+/// The floor: the store's read into the same kind of memory, with no map at all. Threads that would race for a page
+/// take turns instead, so that each page is read once.
 class ReadOnly {
 public:
     struct Thread {
@@ -121,16 +122,19 @@ public:
     Result<Sample> measure(Environment& environment, ThreadTeam& team, unsigned) override {
         Sample sample;
         std::uint64_t rounds = 0;
-        const auto time_bound = loading_ == Loading::nowait ? environment.minimum_time : std::chrono::nanoseconds::zero();
+        const auto time_bound =
+            loading_ == Loading::nowait ? environment.minimum_time : std::chrono::nanoseconds::zero();
         store_->reset_counts();
-        for (std::uint64_t spent_ns = 0; spent_ns < static_cast<std::uint64_t>(environment.minimum_time.count()); ++rounds) {
+        for (std::uint64_t spent_ns = 0; spent_ns < static_cast<std::uint64_t>(environment.minimum_time.count());
+             ++rounds) {
             Target target(pages_, threads_, *store_, environment);
             if (loading_ == Loading::nowait) {
                 if (const Status ready = load_all(target); !ready) {
                     return tl::unexpected(ready.error());
                 }
             }
-            auto reports = team.run({{"loader", threads_}}, time_bound, [&](TeamMember& member) { return run(target, member); });
+            auto reports =
+                team.run({{"loader", threads_}}, time_bound, [&](TeamMember& member) { return run(target, member); });
             if (!reports) {
                 return tl::unexpected(reports.error());
             }
@@ -260,9 +264,8 @@ inline WorkloadDescription load_workload() {
     add_variants<felt>(workload, []<class Variant>(const Parameters& parameters) {
         return std::make_unique<LoadCell<MapToLoad<Variant>>>(parameters);
     });
-    add_floor(workload, "floor:raw_read", [](const Parameters& parameters) {
-        return std::make_unique<LoadCell<ReadOnly>>(parameters);
-    });
+    add_floor(workload, "floor:raw_read",
+              [](const Parameters& parameters) { return std::make_unique<LoadCell<ReadOnly>>(parameters); });
     return workload;
 }
 

@@ -1,4 +1,5 @@
-// The lookup workload: find + put of resident pages, against an array that does the same compare-and-swap and subtraction.
+// The lookup workload: find + put of resident pages, against an array that does the same compare-and-swap and
+// subtraction.
 //
 // Each thread runs over keys that were computed before; the loop does find and put and adds up the frames it saw, which
 // the check holds against what the keys owe. Variant and floor run the same loop over the same keys.
@@ -27,8 +28,8 @@ struct LookupTotals {
     std::uint64_t frames_sum = 0;
 };
 
-/// The measured loop: blocks of keys from `position` on, around and around, until the run is over. Between two blocks the
-/// thread says that it is in no read section and looks whether to stop.
+/// The measured loop: blocks of keys from `position` on, around and around, until the run is over. Between two blocks
+/// the thread says that it is in no read section and looks whether to stop.
 template <class Resident>
 [[gnu::noinline]] LookupTotals look_up(Resident& resident, std::span<const PageIndex> keys, std::size_t position,
                                        const TeamMember& member) {
@@ -49,8 +50,8 @@ template <class Resident>
     return totals;
 }
 
-/// One subject's lookups at one point of the sweep. `Resident` is one of resident.hpp's fixtures, or a broken one in the
-/// tests of the check.
+/// One subject's lookups at one point of the sweep. `Resident` is one of resident.hpp's fixtures, or a broken one in
+/// the tests of the check.
 template <class Resident>
 class LookupCell final : public Cell {
 public:
@@ -65,10 +66,9 @@ public:
     Footprint footprint() const override { return {fixture_name(), Resident::footprint_bytes(shape_)}; }
 
     Status set_up(Environment& environment) override {
-        auto resident = environment.fixture<Resident>(
-            fixture_name(), [&]() -> Result<std::shared_ptr<Resident>> {
-                return std::make_shared<Resident>(shape_, environment);
-            });
+        auto resident = environment.fixture<Resident>(fixture_name(), [&]() -> Result<std::shared_ptr<Resident>> {
+            return std::make_shared<Resident>(shape_, environment);
+        });
         if (!resident) {
             return tl::unexpected(resident.error());
         }
@@ -106,7 +106,8 @@ public:
 
     std::vector<Metric> metrics() const override {
         if (shape_.stride != 1) {
-            return {{"bytes_per_page", std::nullopt, "every second page is absent, so that there is something to miss"}};
+            return {
+                {"bytes_per_page", std::nullopt, "every second page is absent, so that there is something to miss"}};
         }
         return {resident_->bytes_per_page()};
     }
@@ -154,14 +155,15 @@ private:
 
     /// The keys of one thread: of its slice of the pages, or all threads' own. Shared by every subject.
     std::shared_ptr<const Keys> keys_of(unsigned thread, Environment& environment) const {
-        const PageRange range = slices_ ? PageRange{shape_.pages * thread / threads_,
-                                                    shape_.pages * (thread + 1) / threads_ - shape_.pages * thread / threads_}
-                                        : PageRange{0, shape_.pages};
+        const PageRange range =
+            slices_ ? PageRange{shape_.pages * thread / threads_,
+                                shape_.pages * (thread + 1) / threads_ - shape_.pages * thread / threads_}
+                    : PageRange{0, shape_.pages};
         const std::string name = "keys/" + std::string(to_string(pattern_)) + "/" + std::to_string(range.first) + "/" +
                                  std::to_string(range.count) + (misses_ ? "/misses" : "/hits");
         return *environment.fixture<Keys>(name, [&]() -> Result<std::shared_ptr<Keys>> {
-            auto keys = std::make_shared<Keys>(
-                make_keys(pattern_, range, advised_key_count(range.count), environment.seed));
+            auto keys =
+                std::make_shared<Keys>(make_keys(pattern_, range, advised_key_count(range.count), environment.seed));
             for (PageIndex& key : *keys) {
                 key = key * shape_.stride + (misses_ ? 1 : 0);
             }

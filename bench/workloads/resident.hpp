@@ -4,8 +4,8 @@
 // `references` and `audit`. Cells of one subject that differ in pattern or threads share one.
 //
 // Thread safety: `find`, `put` and `quiescent` from any thread that holds a Thread.
-// Invariant: page i of the fixture is at index i * stride; the indexes in between are absent, so that a miss walks as far
-// as a hit.
+// Invariant: page i of the fixture is at index i * stride; the indexes in between are absent, so that a miss walks as
+// far as a hit.
 #pragma once
 
 #include <algorithm>
@@ -45,7 +45,9 @@ public:
 
     /// Throws std::runtime_error where the pages do not fit into memory.
     ResidentMap(ResidentPages shape, Environment& environment)
-        : shape_(shape), environment_(environment), frames_(shape.pages, descriptors_),
+        : shape_(shape),
+          environment_(environment),
+          frames_(shape.pages, descriptors_),
           map_({.size_pages = shape.indexes(), .arena = &nodes_, .frames = &frames_}) {
         const Thread registration;
         frame_of_.reserve(shape.pages);
@@ -142,7 +144,7 @@ private:
 
     ResidentPages shape_;
     Environment& environment_;
-    std::vector<std::uintptr_t> slot_pages_;   // while populating
+    std::vector<std::uintptr_t> slot_pages_;  // while populating
     std::vector<const void*> slot_ranges_;
     NodeArena nodes_;
     NodeArena descriptors_;

@@ -1,8 +1,9 @@
 // The floor of every lookup: an array of slot words, with the compare-and-swap and the subtraction that every page map
-// owes, the same bound check and the same check for "no page", and nothing else: no read section, no lock, no structure.
+// owes, the same bound check and the same check for "no page", and nothing else: no read section, no lock, no
+// structure.
 //
-// Thread safety: find and put by anyone; fill and clear while nobody else is there. Backed by pages of the usual size, as
-// the maps' nodes are.
+// Thread safety: find and put by anyone; fill and clear while nobody else is there. Backed by pages of the usual size,
+// as the maps' nodes are.
 #pragma once
 
 #include <sys/mman.h>
@@ -22,7 +23,8 @@ public:
 
     /// Throws std::bad_alloc where the memory cannot be had.
     explicit SlotArray(std::uint64_t slot_count) : slot_count_(slot_count), bytes_(slot_count * sizeof(Slot<Machine>)) {
-        void* memory = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* memory =
+            ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED) {
             throw std::bad_alloc();
         }

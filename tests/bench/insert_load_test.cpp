@@ -1,0 +1,106 @@
+// The checks of the insert and load workloads: they pass what is right and catch what is wrong.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bench/workloads/insert.hpp"
+#include "bench/workloads/load.hpp"
+#include "tests/bench/launch_in_child.hpp"
+
+namespace page_map_lab::bench {
+namespace {
+
+using testing::HasSubstr;
+
+/// Says that it inserted a page and does not.
+struct ForgetsAnInsert : ArrayToPopulate {
+    using ArrayToPopulate::ArrayToPopulate;
+    Status insert(PageIndex index) { return index == 17 ? Status{} : ArrayToPopulate::insert(index); }
+};
+
+/// Two pages at one frame.
+struct SharesAFrame : ArrayToPopulate {
+    using ArrayToPopulate::ArrayToPopulate;
+    FrameNumber frame_at(PageIndex index) { return ArrayToPopulate::frame_at(index == 17 ? 18 : index); }
+};
+
+/// Reads a page again that is there already.
+struct ReadsTwice : ReadOnly {
+    using ReadOnly::ReadOnly;
+    Status load(PageIndex index, unsigned thread, unsigned racing) {
+        if (index == 17) {
+            static_cast<void>(ReadOnly::load(index, thread, racing));
+        }
+        return ReadOnly::load(index, thread, racing);
+    }
+};
+
+/// Returns before the page's bytes are there.
+struct NeverReads : ReadOnly {
+    using ReadOnly::ReadOnly;
+    Status load(PageIndex index, unsigned thread, unsigned racing) {
+        return index == 17 ? Status{} : ReadOnly::load(index, thread, racing);
+    }
+};
+
+Launch launch_floor(WorkloadDescription workload, std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--floors", "--pages=64", "--threads=1", "--repetitions=2", "--min-time-ms=1"});
+    return launch(workload, arguments);
+}
+
+template <class Target>
+Launch insert_into() {
+    WorkloadDescription workload = insert_question();
+    add_floor(workload, "floor:tested",
+              [](const Parameters& parameters) { return std::make_unique<InsertCell<Target>>(parameters); });
+    return launch_floor(workload, {});
+}
+
+template <class Target>
+Launch load_into() {
+    WorkloadDescription workload = load_question();
+    add_floor(workload, "floor:tested",
+              [](const Parameters& parameters) { return std::make_unique<LoadCell<Target>>(parameters); });
+    return launch_floor(workload, {"--set=race=same,different"});
+}
+
+TEST(InsertCheck, PassesASoundMap) {
+    EXPECT_EQ(insert_into<ArrayToPopulate>().exit, 0);
+}
+
+TEST(InsertCheck, CatchesAMapThatForgetsAnInsert) {
+    const Launch launched = insert_into<ForgetsAnInsert>();
+    EXPECT_EQ(launched.exit, 5);
+    EXPECT_THAT(launched.errors, HasSubstr("page 17"));
+}
+
+TEST(InsertCheck, CatchesTwoPagesAtOneFrame) {
+    EXPECT_EQ(insert_into<SharesAFrame>().exit, 5);
+}
+
+TEST(LoadCheck, PassesASoundMap) {
+    EXPECT_EQ(load_into<ReadOnly>().exit, 0);
+}
+
+TEST(LoadCheck, CatchesAMapThatReadsAPageTwice) {
+    const Launch launched = load_into<ReadsTwice>();
+    EXPECT_EQ(launched.exit, 5);
+    EXPECT_THAT(launched.errors, HasSubstr("page 17 was read 2 times"));
+}
+
+TEST(LoadCheck, CatchesAMapThatDoesNotRead) {
+    EXPECT_EQ(load_into<NeverReads>().exit, 5);
+}
+
+TEST(LoadWorkload, TheRealMapLoadsEachPageOnceUnderEveryRace) {
+    static constexpr FeltAxes felt{.layout = true, .read = true};
+    WorkloadDescription workload = load_question();
+    add_variants<felt>(workload, []<class Variant>(const Parameters& parameters) {
+        return std::make_unique<LoadCell<MapToLoad<Variant>>>(parameters);
+    });
+    const Launch launched = launch(workload, {"--variant=layout:radix/read:rcu_qsbr", "--pages=64", "--threads=1,2",
+                                              "--repetitions=2", "--min-time-ms=1"});
+    EXPECT_EQ(launched.exit, 0) << launched.errors;
+}
+
+}  // namespace
+}  // namespace page_map_lab::bench

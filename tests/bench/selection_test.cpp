@@ -1,0 +1,111 @@
+#include "bench/harness/selection.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bench/harness/variant_subjects.hpp"
+#include "tests/bench/toy_workload.hpp"
+
+namespace page_map_lab::bench {
+namespace {
+
+std::vector<std::string> selected(const WorkloadDescription& workload, std::vector<std::string> variants,
+                                  bool floors = false) {
+    Options options;
+    options.variants = std::move(variants);
+    options.floors = floors;
+    std::vector<std::string> names;
+    const auto subjects = select_subjects(workload, options);
+    if (!subjects) {
+        return {subjects.error().message};
+    }
+    for (const Subject* subject : *subjects) {
+        names.push_back(subject->name);
+    }
+    return names;
+}
+
+TEST(Selection, TakesNamesAndGlobsInTheWorkloadsOrder) {
+    const auto toys = toy_workload();
+    using testing::ElementsAre;
+    EXPECT_THAT(selected(toys, {}), ElementsAre("layout:top", "layout:hoop"));
+    EXPECT_THAT(selected(toys, {}, true), ElementsAre("layout:top", "layout:hoop", "floor:stand"));
+    EXPECT_THAT(selected(toys, {"layout:hoop", "layout:top"}), ElementsAre("layout:top", "layout:hoop"));
+    EXPECT_THAT(selected(toys, {"layout:h*"}), ElementsAre("layout:hoop"));
+    EXPECT_THAT(selected(toys, {"floor:*"}), ElementsAre("floor:stand"));
+    EXPECT_THAT(selected(toys, {"layout:hoop"}, true), ElementsAre("layout:hoop", "floor:stand"));
+}
+
+TEST(Selection, AnAxisLeftOutMeansItsDefaultAndOneThatIsNotFeltMakesNoDifference) {
+    const auto toys = toy_workload();
+    using testing::ElementsAre;
+    EXPECT_THAT(selected(toys, {"layout:hoop/read:ear"}), ElementsAre("layout:hoop"));
+    EXPECT_THAT(selected(toys, {"read:ear"}), ElementsAre("layout:top"));
+    EXPECT_THAT(selected(toys, {"layout:hoop/read:nose"}), ElementsAre(testing::HasSubstr("read:nose")));
+    EXPECT_THAT(selected(toys, {"layout:hoop/layout:top"}), ElementsAre(testing::HasSubstr("no variant")));
+}
+
+TEST(Selection, TheCatalogsVariantsAreFoundByFullNamesAndShortOnes) {
+    WorkloadDescription workload;
+    workload.name = "any";
+    const auto make = []<class Variant>(const Parameters&) -> std::unique_ptr<Cell> { return nullptr; };
+    add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true}>(workload, make);
+    add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true}>(workload, make, "keep");
+    EXPECT_THAT(workload.axes, testing::ElementsAre("layout", "read", "shootdown", "frames"));
+    EXPECT_EQ(workload.subjects.size(), 2 * Variants::size);
+    EXPECT_THAT(selected(workload, {"layout:radix/read:rcu_qsbr"}),
+                testing::ElementsAre("layout:radix/read:rcu_qsbr/shootdown:batched"));
+    EXPECT_THAT(selected(workload, {"frames:keep"}),
+                testing::ElementsAre("layout:radix/read:rcu_qsbr/shootdown:batched/frames:keep"));
+}
+
+TEST(Selection, SweepsTheLastParameterFastest) {
+    Options options;
+    options.lists = {{"size", "1,2Ki"}, {"threads", "1..2"}};
+    const auto points = sweep(toy_workload(), options);
+    ASSERT_TRUE(points);
+    std::vector<std::string> names;
+    for (const auto& point : *points) {
+        names.push_back(point.name());
+    }
+    EXPECT_THAT(names, testing::ElementsAre("size:1/threads:1", "size:1/threads:2", "size:2048/threads:1",
+                                            "size:2048/threads:2"));
+}
+
+TEST(Selection, RealSizeSweepsRealValues) {
+    Options options;
+    options.real_size = true;
+    const auto points = sweep(toy_workload(), options);
+    ASSERT_TRUE(points);
+    ASSERT_EQ(points->size(), 1U);
+    EXPECT_EQ(points->front().number("size"), 1024U);
+    EXPECT_EQ(points->front().text("colour"), "red");
+}
+
+TEST(Selection, AnAbsurdlyLongSweepIsRefused) {
+    Options options;
+    options.lists = {{"size", "1..4000"}, {"threads", "1..4000"}};
+    EXPECT_FALSE(sweep(toy_workload(), options));
+}
+
+TEST(ParameterAxis, UnderstandsSuffixesRangesAndLists) {
+    const auto axis = ParameterAxis::numbers("pages", {1}, {1});
+    const auto parsed = axis.parse("4096,4Ki,1Mi,2..4");
+    ASSERT_TRUE(parsed);
+    std::vector<std::uint64_t> numbers;
+    for (const auto& value : *parsed) {
+        numbers.push_back(std::get<std::uint64_t>(value));
+    }
+    EXPECT_THAT(numbers, testing::ElementsAre(4096, 4096, 1048576, 2, 3, 4));
+}
+
+TEST(ParameterAxis, RefusesWhatIsNoNumberOrOutOfBounds) {
+    const auto axis = ParameterAxis::numbers("pages", {1}, {1}, 1, 100);
+    for (const char* list : {"", ",", "0", "101", "-1", "1.5", "4K", "1..", "..4", "3..2", "99999999999999999999",
+                             "18446744073709551615Ti", "1,,2", " 1"}) {
+        EXPECT_FALSE(axis.parse(list)) << list;
+    }
+}
+
+}  // namespace
+}  // namespace page_map_lab::bench
