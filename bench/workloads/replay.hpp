@@ -37,13 +37,13 @@ public:
         if (environment.trace.empty()) {
             return fail(ErrorCode::usage, "replay needs a trace: give --trace FILE (bench/traces holds one)");
         }
-        auto trace = environment.fixture<const Trace>(
-            "trace/" + environment.trace.string(), [&]() -> Result<std::shared_ptr<const Trace>> {
+        auto trace = environment.fixture<Trace>(
+            "trace/" + environment.trace.string(), [&]() -> Result<std::shared_ptr<Trace>> {
                 Result<Trace> loaded = Trace::load(environment.trace);
                 if (!loaded) {
                     return tl::unexpected(loaded.error());
                 }
-                return std::make_shared<const Trace>(*std::move(loaded));
+                return std::make_shared<Trace>(*std::move(loaded));
             });
         if (!trace) {
             return tl::unexpected(trace.error());

@@ -139,6 +139,7 @@ private:
         Status outcome;
         do {
             object.use_revocable();
+            await_victims(object);
             const auto started = Clock::now();
             outcome = Revoker::revoke(object, done.cost);
             const auto revoked = Clock::now();
@@ -150,6 +151,19 @@ private:
         member.stop(done.times_ns.size());
         member.request_stop();
         return outcome;
+    }
+
+    /// Waits a while until every victim is at work again: one whose page a policy closed may still be in its fault.
+    void await_victims(const ShootdownObject<Machine>& object) const {
+        constexpr auto patience = std::chrono::microseconds(200);
+        const auto deadline = std::chrono::steady_clock::now() + patience;
+        for (unsigned victim = 0; victim < victims_ && !inside_; ++victim) {
+            const volatile std::uint64_t& word = *object.watched_word(victim);
+            const std::uint64_t before = word;
+            while (word == before && std::chrono::steady_clock::now() < deadline) {
+                Machine::relax();
+            }
+        }
     }
 
     /// One more revocation with the victims at rest: it must leave no page readable. And nothing was lost.

@@ -63,6 +63,12 @@ public:
         return word(revocable_page(step % revocable_), victim);
     }
 
+    /// The same word where it can be read at any time.
+    const volatile std::uint64_t* watched_word(unsigned victim) const {
+        const auto bytes = memory_.bytes({revocable_ * stride_ + victim, 1});
+        return reinterpret_cast<const volatile std::uint64_t*>(bytes.data()) + victim;
+    }
+
     /// Opens everything again; flushes nothing.
     Status reopen() { return Machine::set_access(region_.base(), region_.size_bytes(), Access::write); }
 
