@@ -32,8 +32,11 @@ static_assert(MarkedLayout<XArrayTree> && !MarkedLayout<RadixTree>);
 constexpr std::uint64_t many_pages = std::uint64_t{1} << 52;
 
 template <class LayoutUnderTest>
+constexpr bool is_flat = requires { LayoutUnderTest::max_pages; };
+
+template <class LayoutUnderTest>
 std::uint64_t largest_capacity() {
-    if constexpr (requires { LayoutUnderTest::max_pages; }) {
+    if constexpr (is_flat<LayoutUnderTest>) {
         return std::uint64_t{1} << 26;
     } else {
         return many_pages;
@@ -102,6 +105,14 @@ TYPED_TEST(LayoutTest, AgreesWithAnOracleUnderRandomClaimsAndReleases) {
             }
             EXPECT_EQ(present_in(this->layout_, range), expected);
             free_retired(this->layout_);
+            for (unsigned probe = 0; probe < 200; ++probe) {
+                const PageIndex absent = random_index();
+                const auto neighbour = oracle.lower_bound(absent / tree_fanout * tree_fanout);
+                const bool has_leaf =
+                    neighbour != oracle.end() && neighbour->first / tree_fanout == absent / tree_fanout;
+                ASSERT_EQ(this->layout_.find_slot(absent) != nullptr, has_leaf || is_flat<TypeParam>)
+                    << "nothing leads to a leaf that is gone, page " << absent;
+            }
         }
     }
     while (!oracle.empty()) {
@@ -217,6 +228,23 @@ TYPED_TEST(TreeTest, TheLastSlotOfALeafTakesItsLeafAndTheEmptyNodesAboveAway) {
     EXPECT_EQ(tree.retired(), 12U) << "and the six nodes from the top to page 0, and the directory";
     free_retired(tree);
     EXPECT_EQ(tree.retired(), 0U);
+}
+
+TYPED_TEST(TreeTest, ALeafThatIsGoneIsNotFoundAtAnyHeight) {
+    for (unsigned height = 2; height <= 9; ++height) {
+        NodeArena arena;
+        TypeParam tree(arena, ~std::uint64_t{0});
+        const PageIndex far = PageIndex{1} << tree_shift(height);
+        ASSERT_TRUE(tree.claim(far).has_value());
+        ASSERT_TRUE(tree.claim(far + tree_fanout).has_value());
+        ASSERT_EQ(tree.height(), height);
+        tree.release(far);
+        EXPECT_EQ(tree.find_slot(far), nullptr) << "height " << height;
+        EXPECT_NE(tree.find_slot(far + tree_fanout), nullptr) << "height " << height;
+        free_retired(tree);
+        ASSERT_TRUE(tree.claim(far).has_value());
+        EXPECT_NE(tree.find_slot(far), nullptr) << "height " << height;
+    }
 }
 
 TYPED_TEST(TreeTest, RunningOutOfMemoryChangesNothing) {

@@ -6,8 +6,8 @@
 //   1. The reservation never moves: a slot's address is stable (SEMANTICS invariant 5).
 //   2. A page's bit in the claimed map is set exactly while its slot is claimed.
 //
-// Cost: 8.1 bytes a page where pages are dense; the address space of the whole object, of which only what is touched takes
-// memory, and a scan of the claimed map, a bit a page, for iteration.
+// Cost: 8.1 bytes a page where pages are dense; the address space of the whole object, of which only what is touched
+// takes memory, and a scan of the claimed map, a bit a page, for iteration.
 #pragma once
 
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-// Tree nodes in slabs: nodes are tight blocks, what is known about each lies beside them, and so a slot shares its cache
-// line with slots only.
+// Tree nodes in slabs: nodes are tight blocks, what is known about each lies beside them, and so a slot shares its
+// cache line with slots only.
 //
 //     | slab: free map, neighbours | header 0, header 1, ... | node 0 | node 1 | ...
 //
@@ -7,8 +7,8 @@
 //
 // Thread safety: allocate, release and free_all by any threads; a header belongs to whoever owns its node.
 // Progress: allocate and release block while another thread is in them.
-// Cost: a slab of 32 KiB holds about sixty nodes of 512 bytes; a node in a size class of its own with its header would take
-// 640 bytes. Under sanitizers each node is an allocation of its own, so that they see its life.
+// Cost: a slab of 32 KiB holds about sixty nodes of 512 bytes; a node in a size class of its own with its header would
+// take 640 bytes. Under sanitizers each node is an allocation of its own, so that they see its life.
 #pragma once
 
 #include <algorithm>
@@ -89,7 +89,9 @@ public:
     public:
         explicit Retired(NodePool& pool) noexcept : pool_(&pool) {}
         Retired(Retired&& other) noexcept
-            : pool_(other.pool_), first_(std::exchange(other.first_, nullptr)), count_(std::exchange(other.count_, 0)) {}
+            : pool_(other.pool_),
+              first_(std::exchange(other.first_, nullptr)),
+              count_(std::exchange(other.count_, 0)) {}
         Retired& operator=(Retired&&) = delete;
         ~Retired() { check(first_ == nullptr, "retired nodes are freed before they are forgotten"); }
 

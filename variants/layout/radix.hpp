@@ -2,7 +2,8 @@
 //
 // Thread safety, progress, invariants: see tree.hpp. The tree grows and never shrinks until it is empty.
 // Cost: 8.5 bytes a page where pages are dense; a walk is one dependent load a level and one for the root word.
-// Source: the reference's radix tree, whose bound overflows for keys beyond 30 bits; here every 64-bit index has a place.
+// Source: the reference's radix tree, whose bound overflows for keys beyond 30 bits; here every 64-bit index has a
+// place.
 #pragma once
 
 #include <cstdint>

@@ -1,18 +1,20 @@
 // A 64-way tree that grows in height, over nodes whose headers lie beside them.
 //
-// A `Header` gives `present` (a bit per used slot or link), `made(height)`, `linked(node, header, position)` on the child
-// that is linked into a node, and `shrinks`: whether the height comes down again while something is in the tree.
+// A `Header` gives `present` (a bit per used slot or link), `made(height)`, `linked(node, header, position)` on the
+// child that is linked into a node, and `shrinks`: whether the height comes down again while something is in the tree.
 //
-// Thread safety: find_slot in a section or under the map's lock; everything else under the lock; what take_retired gave is
-// freed by any thread. Progress: find_slot is wait-free.
+// Thread safety: find_slot in a section or under the map's lock; everything else under the lock; what take_retired gave
+// is freed by any thread. Progress: find_slot is wait-free.
 //
 // Invariants:
-//   1. What a lock-free reader can reach is complete: a new path, and a new top, is built aside and published by one store.
+//   1. What a lock-free reader can reach is complete: a new path, and a new top, is built aside and published by one
+//      store.
 //   2. A node is unlinked before it is retired, and its own links stay as they are: a reader on it goes on unharmed.
 //   3. Slots live in leaves only, and a leaf never moves: a slot's address is stable (SEMANTICS invariant 5).
 //   4. `present` of a node that is in the tree is never zero.
-//   5. A directory's link is what the links of the two top levels lead to. Readers that have the root word of an earlier
-//      height walk its directory, which no longer follows: they see the tree as it was when they loaded the word.
+//   5. A directory's link is what the links of the two top levels lead to. Readers that have the root word of an
+//      earlier height walk its directory, which no longer follows: they see the tree as it was when they loaded the
+//      word.
 #pragma once
 
 #include <array>
@@ -117,7 +119,9 @@ public:
     /// The tree's height: 0 when empty, 1 for a lone leaf.
     unsigned height() const noexcept { return height_; }
     /// Bytes of node memory, what is not handed out included.
-    std::size_t memory_bytes() const noexcept { return memory_.node_bytes() + (directory_ != nullptr ? sizeof(Directory) : 0); }
+    std::size_t memory_bytes() const noexcept {
+        return memory_.node_bytes() + (directory_ != nullptr ? sizeof(Directory) : 0);
+    }
 
 protected:
     static constexpr std::uint64_t bit(unsigned position) noexcept { return std::uint64_t{1} << position; }
@@ -134,8 +138,8 @@ protected:
         return node;
     }
 
-    /// Visits the slots of the range whose bit is set in `bits_of(header)`, at every level, in ascending order. Bits are
-    /// read anew after each visit, so that a visit may clear those of its own slot.
+    /// Visits the slots of the range whose bit is set in `bits_of(header)`, at every level, in ascending order. Bits
+    /// are read anew after each visit, so that a visit may clear those of its own slot.
     template <class BitsOf, class Visit>
     void visit_bits(PageRange range, BitsOf bits_of, Visit& visit) const {
         if (range.empty() || top_ == nullptr) {
@@ -267,7 +271,8 @@ private:
         return path.leaf;
     }
 
-    /// Takes away tops under which only the first link is used. Readers that have the old root word walk on through them.
+    /// Takes away tops under which only the first link is used. Readers that have the old root word walk on through
+    /// them.
     void shrink() noexcept {
         void* top = top_;
         unsigned height = height_;
@@ -329,7 +334,8 @@ private:
         return true;
     }
 
-    // Readers load the root word; what lies beside it changes only with it. The rest is the writers', under the map's lock.
+    // Readers load the root word; what lies beside it changes only with it. The rest is the writers', under the map's
+    // lock.
     typename Shape::RootLink root_;
     std::uint64_t capacity_;
     void* top_ = nullptr;

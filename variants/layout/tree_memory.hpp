@@ -63,7 +63,8 @@ public:
         std::size_t directory_count_ = 0;
     };
 
-    /// One leaf and what else is wanted, taken before anything is changed, so that running out of memory changes nothing.
+    /// One leaf and what else is wanted, taken before anything is changed, so that running out of memory changes
+    /// nothing.
     class Supply {
     public:
         Supply(TreeMemory& memory, unsigned interiors_wanted, bool directory_wanted) noexcept
@@ -140,8 +141,8 @@ public:
 
 private:
     NodeArena& arena_;
-    // Two pools, so that the interior nodes, which every walk reads, lie close together in few pages; away from the cache
-    // line of the tree's root word, because handing out nodes writes to them.
+    // Two pools, so that the interior nodes, which every walk reads, lie close together in few pages; away from the
+    // cache line of the tree's root word, because handing out nodes writes to them.
     alignas(cache_line_size) Pool leaves_;
     Pool interiors_;
 };

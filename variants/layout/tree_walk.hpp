@@ -1,17 +1,17 @@
-// The shape that the 64-way trees share: leaves of 64 slots, interior nodes of 64 links, a directory of the two top levels
-// for readers, and a root word that carries the height beside the address where a walk starts.
+// The shape that the 64-way trees share: leaves of 64 slots, interior nodes of 64 links, a directory of the two top
+// levels for readers, and a root word that carries the height beside the address where a walk starts.
 //
 //     height 1:          root word -> leaf
 //     height 2:          root word -> node -> leaf
 //     height 3:          root word -> directory -> leaf
 //     height 4 and more: root word -> directory -> node ... -> leaf
 //
-// Height and start are one word, so that a lock-free reader never walks a node with another tree's height; 0 is the empty
-// tree. The directory holds what lies two levels below the top, 4096 links wide, so that a walk loads one link for both
-// levels. The walk is written out per height: the branch on the height is predicted, shifts are
-// constants, and the only loads that wait for each other are the links. Where the caches miss, what counts beside those is
-// how many instructions a walk has, since that many fewer walks fit the processor's window at once: hence a height that is
-// a byte of its own, one compare for the bound, and the heights of ordinary objects asked for first.
+// Height and start are one word, so that a lock-free reader never walks a node with another tree's height; 0 is the
+// empty tree. The directory holds what lies two levels below the top, 4096 links wide, so that a walk loads one link
+// for both levels. The walk is written out per height: the branch on the height is predicted, shifts are
+// constants, and the only loads that wait for each other are the links. Where the caches miss, what counts beside those
+// is how many instructions a walk has, since that many fewer walks fit the processor's window at once: hence a height
+// that is a byte of its own, one compare for the bound, and the heights of ordinary objects asked for first.
 //
 // Thread safety: find_slot in a section of the read path or under the map's lock. Progress: wait-free.
 // Cost: one dependent load for the root word and one a level, the two top levels counting as one from height 3 on.
@@ -97,7 +97,8 @@ struct TreeShape {
 
 private:
     [[gnu::noinline]] static Slot<Machine>* find_other(TreeRoot root, PageIndex index) noexcept {
-        return find_at<5, 6, 7, 1, 8, 9, 10, 11>(root, index, [](TreeRoot, PageIndex) -> Slot<Machine>* { return nullptr; });
+        const auto nothing = [](TreeRoot, PageIndex) -> Slot<Machine>* { return nullptr; };
+        return find_at<5, 6, 7, 1, 8, 9, 10, 11>(root, index, nothing);
     }
 
     template <unsigned height, unsigned... others, class Otherwise>

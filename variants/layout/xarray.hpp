@@ -1,4 +1,5 @@
-// The xarray: a 64-way tree whose nodes know their place and carry marks, which propagate to the root; it shrinks again.
+// The xarray: a 64-way tree whose nodes know their place and carry marks, which propagate to the root; it shrinks
+// again.
 //
 // What a node knows (its place, its marks, which entries are present) lies in its header, beside the node: readers that
 // walk never touch it, and a slot's cache line holds slots only.

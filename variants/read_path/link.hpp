@@ -8,8 +8,8 @@
 
 namespace page_map_lab {
 
-/// A link that is read without the lock. Both accesses are atomic, so that no compiler keeps what a walk has read for the
-/// next walk, nor reads it twice.
+/// A link that is read without the lock. Both accesses are atomic, so that no compiler keeps what a walk has read for
+/// the next walk, nor reads it twice.
 template <class Machine, class T>
 class PublishedLink {
 public:

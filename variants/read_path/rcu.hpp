@@ -1,8 +1,8 @@
 // Read-copy-update over a flavour of liburcu: readers take no lock, and what they could still see is freed only after a
 // grace period.
 //
-// Thread safety: all members; each thread registers first. Progress: sections and walks are wait-free; synchronize blocks
-// until the last section that was open is closed.
+// Thread safety: all members; each thread registers first. Progress: sections and walks are wait-free; synchronize
+// blocks until the last section that was open is closed.
 //
 // Invariants:
 //   1. A node is freed only after a grace period that began when no link led to it any more.
@@ -18,8 +18,8 @@
 
 namespace page_map_lab {
 
-/// `Flavour` gives: read_lock, read_unlock, synchronize, register_thread, unregister_thread, quiescent, offline, online,
-/// and `section_end_is_quiescent`: whether closing a section is what a grace period waits for.
+/// `Flavour` gives: read_lock, read_unlock, synchronize, register_thread, unregister_thread, quiescent, offline,
+/// online, and `section_end_is_quiescent`: whether closing a section is what a grace period waits for.
 template <class MachineType, class Flavour>
 struct Rcu {
     using Machine = MachineType;

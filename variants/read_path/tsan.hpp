@@ -1,8 +1,9 @@
 // What ThreadSanitizer has to be told, because the library that provides the grace periods is not instrumented.
 //
-// Only the edge that a grace period really gives is announced: what a reader did in a section that is closed comes before
-// whatever follows the grace period. Nothing is suppressed, and a node that is freed without a grace period has no such
-// edge, so that the reader's access and the free are still reported as a race (tests/variants/early_free_test.cpp).
+// Only the edge that a grace period really gives is announced: what a reader did in a section that is closed comes
+// before whatever follows the grace period. Nothing is suppressed, and a node that is freed without a grace period has
+// no such edge, so that the reader's access and the free are still reported as a race
+// (tests/variants/early_free_test.cpp).
 //
 // Thread safety: all functions. Cost: nothing without ThreadSanitizer.
 #pragma once
