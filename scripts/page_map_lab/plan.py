@@ -221,7 +221,7 @@ def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
                     variants=variants,
                     cells=len(variants) * cells_per_variant(workload, request),
                     seed=seed,
-                    timeout_s=request.timeout_s or (120 if request.mode == "quick" else 3600),
+                    timeout_s=request.timeout_s or (300 if request.mode == "quick" else 3600),
                     arguments=launch_arguments(workload, request, variants, effort, seed),
                 )
             )
