@@ -19,6 +19,12 @@ class CpuTicks:
     steal: int
 
 
+def _numbers(text: str) -> list[int]:
+    """The numbers of a list as the kernel writes it: `0-3,8`."""
+    ends = [part.partition("-") for part in text.split(",") if part]
+    return [number for low, _, high in ends for number in range(int(low), int(high or low) + 1)]
+
+
 class Machine:
     """One machine, live when the root is `/`."""
 
@@ -67,6 +73,19 @@ class Machine:
     def numa_nodes(self) -> int:
         """The number of memory nodes, at least one."""
         return max(1, len(self.glob("/sys/devices/system/node/node[0-9]*")))
+
+    def places(self, allowed: set[int]) -> list[tuple[str, str]]:
+        """Pairs of a processor and of memory, as --plan and --memory take them, that tell what remote memory costs: from each
+        node its own memory, interleaved, and that of each other node. None where there is one node."""
+        nodes = "/sys/devices/system/node"
+        with_memory = _numbers(self.read(f"{nodes}/has_memory") or "")
+        found = []
+        for node in sorted(int(path.name.removeprefix("node")) for path in self.glob(f"{nodes}/node[0-9]*")):
+            processors = [cpu for cpu in _numbers(self.read(f"{nodes}/node{node}/cpulist") or "") if cpu in allowed]
+            if processors and len(with_memory) > 1:
+                memories = ["local", "interleave", *(f"node:{other}" for other in with_memory if other != node)]
+                found += [(f"list:{processors[0]}", memory) for memory in memories]
+        return found
 
     def has_pmu(self) -> bool:
         """Whether the kernel offers hardware counters."""

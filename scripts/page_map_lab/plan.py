@@ -3,11 +3,14 @@
 A launch is one fresh process that measures several variants of one workload interleaved. The quick and full matrices are:
 block 0, every variant of every workload once (coverage); then, block after block, one launch a workload of the base and each
 step away from it along one axis (these cells get intervals). Within a block the order is random, from the kept seed.
+
+On a machine with several memory nodes, full adds launches of the base from a processor of each node, with its memory local,
+interleaved and on each other node: what remote memory costs.
 """
 
 import math
 import random
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,9 @@ from page_map_lab.binaries import Workload, nearest
 from page_map_lab.cli_errors import UsageError
 
 PLAN_VERSION = 1
-COVERAGE, INTERVAL = "coverage", "interval"
+COVERAGE, INTERVAL, PLACED = "coverage", "interval", "placed"
+# Whose cost by node pair is measured: every thread walks nodes that somebody else may have placed.
+PLACED_WORKLOAD = "lookup"
 MOST_LAUNCHES_QUICK = 250
 
 
@@ -29,6 +34,7 @@ class Request:
     parameters: dict[str, list[str]] = field(default_factory=dict)  # sweep values that replace the size's own
     placement_plan: str | None = None
     memory: str | None = None
+    places: list[list[str]] = field(default_factory=list)  # pairs of plan and memory that the base is measured at besides
     counters: str | None = None
     require_counters: bool = False
     trace: str | None = None
@@ -59,6 +65,7 @@ EFFORTS = {
     ("quick", INTERVAL): Effort(3, 2, 1000),
     ("full", COVERAGE): Effort(3, 100, 400),
     ("full", INTERVAL): Effort(5, 100, 400),
+    ("full", PLACED): Effort(5, 100, 400),
 }
 
 
@@ -188,10 +195,17 @@ def launch_arguments(workload: Workload, request: Request, variants: list[str], 
     return [*arguments, "--repetitions", str(repetitions), "--min-time-ms", str(minimum), "--seed", str(seed)]
 
 
+def placed_requests(request: Request, workload: Workload) -> list[Request]:
+    """The request at each of its places: one thread and one pattern of keys, so that a place is all that differs."""
+    single = {"threads": ["1"], "pattern": ["uniform"]}
+    parameters = request.parameters | {name: values for name, values in single.items() if name in workload.parameters}
+    return [replace(request, placement_plan=plan, memory=memory, parameters=parameters) for plan, memory in request.places]
+
+
 def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
     """The launches of a request, in the order in which they will run."""
     check_matches(request, workloads)
-    blocks: list[list[tuple[str, Workload, list[str]]]] = [[] for _ in range(request.launches + 1)]
+    blocks: list[list[tuple[str, Workload, list[str], Request]]] = [[] for _ in range(request.launches + 1)]
     for workload in workloads:
         each = cells_per_variant(workload, request)
         base = workload.base()
@@ -204,12 +218,16 @@ def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
             if names:
                 groups = split(names, each, EFFORTS[request.mode, kind].most_cells, base)
                 for block in [0] if kind == COVERAGE else range(1, request.launches + 1):
-                    blocks[block] += [(kind, workload, group) for group in groups]
+                    blocks[block] += [(kind, workload, group, request) for group in groups]
+        if workload.name == PLACED_WORKLOAD and base:
+            for placed in placed_requests(request, workload):
+                for block in range(1, request.launches + 1):
+                    blocks[block].append((PLACED, workload, [base], placed))
     chance = random.Random(request.seed)
     launches: list[Launch] = []
     for number, block in enumerate(blocks):
         chance.shuffle(block)
-        for kind, workload, variants in block:
+        for kind, workload, variants, asked in block:
             effort = EFFORTS[request.mode, kind]
             seed = chance.randrange(1, 1 << 31)
             launches.append(
@@ -219,10 +237,10 @@ def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
                     kind=kind,
                     workload=workload.name,
                     variants=variants,
-                    cells=len(variants) * cells_per_variant(workload, request),
+                    cells=len(variants) * cells_per_variant(workload, asked),
                     seed=seed,
                     timeout_s=request.timeout_s or (300 if request.mode == "quick" else 3600),
-                    arguments=launch_arguments(workload, request, variants, effort, seed),
+                    arguments=launch_arguments(workload, asked, variants, effort, seed),
                 )
             )
     if not launches:

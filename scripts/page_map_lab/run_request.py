@@ -4,12 +4,13 @@ import argparse
 import os
 import re
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from page_map_lab import binaries, checks, doctor, paths
 from page_map_lab.cli_errors import UsageError
+from page_map_lab.machine import Machine
 from page_map_lab.plan import Request
 
 COUNTER_SETS = ("cycles", "tlb", "cache", "numa", "interrupts", "none")
@@ -190,8 +191,10 @@ def shipped_trace() -> str | None:
 
 def make_request(said: dict[str, Any]) -> Request:
     """The request, with defaults for what was left unsaid."""
-    values = {"seed": secrets.randbelow(1 << 31), **said}
-    return Request(**values)
+    request = Request(**{"seed": secrets.randbelow(1 << 31), **said})
+    if request.mode == "full" and not (request.variants or request.placement_plan or request.memory):
+        request = replace(request, places=[list(place) for place in Machine().places(os.sched_getaffinity(0))])
+    return request
 
 
 def check_agrees(said: dict[str, Any], kept: Request) -> None:

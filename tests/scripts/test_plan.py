@@ -5,9 +5,10 @@ from pathlib import Path
 import fake_benchmark
 import pytest
 
-from page_map_lab import binaries, plan
+from page_map_lab import binaries, plan, run_request
 from page_map_lab.cli_errors import UsageError
-from page_map_lab.plan import COVERAGE, INTERVAL, Request, make_launches
+from page_map_lab.machine import Machine
+from page_map_lab.plan import COVERAGE, INTERVAL, PLACED, Request, make_launches
 
 
 @pytest.fixture(name="workloads")
@@ -90,3 +91,39 @@ def test_a_plan_survives_being_written(workloads: list[binaries.Workload]) -> No
         plan.Plan.from_json({"plan_version": plan.PLAN_VERSION}, Path("plan.json"))
     with pytest.raises(UsageError, match="start a new run"):
         plan.Plan.from_json({**made.as_json(), "plan_version": 99}, Path("plan.json"))
+
+
+def test_the_base_is_measured_at_each_place_of_a_machine_with_several_nodes(workloads: list[binaries.Workload]) -> None:
+    places = [["list:0", "local"], ["list:0", "node:1"]]
+    request = Request(mode="full", seed=1, places=places, parameters={"threads": ["1", "2"]})
+    placed = [launch for launch in make_launches(request, workloads) if launch.kind == PLACED]
+    assert len(placed) == len(places) * request.launches
+    for launch in placed:
+        assert launch.workload == "lookup" and len(launch.variants) == 1
+        words = dict(zip(launch.arguments[::2], launch.arguments[1::2], strict=False))
+        assert [words["--plan"], words["--memory"]] in places and words["--threads"] == "1"
+    others = [launch for launch in make_launches(request, workloads) if launch.kind != PLACED]
+    assert not any("--memory" in launch.arguments for launch in others)
+
+
+def test_places_are_a_processor_and_a_memory_of_each_pair_of_nodes(tmp_path: Path) -> None:
+    nodes = tmp_path / "sys/devices/system/node"
+    for node, cpus in ((0, "0-3,8"), (1, "4-7"), (2, "")):
+        (nodes / f"node{node}").mkdir(parents=True)
+        (nodes / f"node{node}" / "cpulist").write_text(f"{cpus}\n")
+    (nodes / "has_memory").write_text("0-2\n")
+    assert Machine(tmp_path).places({2, 3, 5, 8}) == [
+        ("list:2", "local"), ("list:2", "interleave"), ("list:2", "node:1"), ("list:2", "node:2"),
+        ("list:5", "local"), ("list:5", "interleave"), ("list:5", "node:0"), ("list:5", "node:2"),
+    ]  # fmt: skip
+    assert {plan for plan, _ in Machine(tmp_path).places({5})} == {"list:5"}
+    (nodes / "has_memory").write_text("0\n")
+    assert Machine(tmp_path).places({0, 4}) == []
+    assert Machine(tmp_path / "nothing").places({0}) == []
+
+
+def test_only_a_full_run_whose_places_were_left_open_goes_to_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_request.Machine, "places", lambda *_: [("list:0", "local"), ("list:0", "node:1")])
+    assert run_request.make_request({"mode": "full"}).places == [["list:0", "local"], ["list:0", "node:1"]]
+    for said in ({}, {"mode": "full", "memory": "local"}, {"mode": "full", "placement_plan": "compact"}, {"mode": "full", "variants": ["*"]}):
+        assert run_request.make_request(said).places == []
