@@ -93,6 +93,7 @@ private:
         std::vector<std::uint64_t> times_ns;    ///< of the removals that count
         std::vector<double> interrupts;         ///< each of them, on its victims, where that can be counted
         std::vector<ThreadReport> threads;
+        std::vector<ThreadReport> threads_discarded;  ///< of the last removal that does not count
         std::vector<VictimLog> logs;
         std::vector<Phase> phases;
         LatencyHistogram latencies;
@@ -117,6 +118,7 @@ private:
             const VictimEvidence evidence(removal->threads);
             if (auto why = shape_.victims == 0 ? std::nullopt : evidence.why_it_does_not_count()) {
                 all.why_discarded = *std::move(why);
+                all.threads_discarded = std::move(removal->threads);
                 ++all.discarded;
                 if (Clock::now() >= end_of_patience) {
                     break;
@@ -199,6 +201,7 @@ private:
         sample.phases = std::move(all.phases);
         if (all.times_ns.empty()) {
             sample.excluded = all.why_discarded;
+            sample.threads = std::move(all.threads_discarded);
             return sample;
         }
         const std::size_t removals = all.times_ns.size();

@@ -1,0 +1,65 @@
+// The mixed workload: its check passes what is right and catches maps that lose writes, leak frames or leave pages open.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bench/workloads/mixed.hpp"
+#include "tests/bench/broken_variants.hpp"
+#include "tests/bench/launch_in_child.hpp"
+
+namespace page_map_lab::bench {
+namespace {
+
+template <class TestedVariant>
+Launch mix_with(std::vector<std::string> arguments) {
+    WorkloadDescription workload = mixed_question();
+    add_floor(workload, "floor:tested", [](const Parameters& parameters) {
+        return std::make_unique<MixedCell>(parameters, [](const MixedShape& shape, Environment& environment) {
+            return std::make_unique<MapMixedTarget<TestedVariant>>(shape, environment);
+        });
+    });
+    arguments.insert(arguments.end(), {"--floors", "--pages=128", "--repetitions=2", "--min-time-ms=20"});
+    return launch(workload, arguments);
+}
+
+TEST(MixedCheck, PassesASoundMapInEveryShape) {
+    const Launch launched = mix_with<BaseVariant>({"--set=mapped_percent=0,50,100", "--set=interval_ns=0,100000"});
+    EXPECT_EQ(launched.exit, 0) << launched.errors;
+}
+
+TEST(MixedCheck, CatchesAMapThatSkipsTheFlush) {
+    EXPECT_EQ(mix_with<WithShootdown<SkipsTheFlush>>({"--threads=1"}).exit, 5);
+}
+
+TEST(MixedCheck, CatchesAMapThatForgetsWhatWasWritten) {
+    EXPECT_EQ(mix_with<OnFaultyMachine<ForgetsDirty>>({"--threads=1"}).exit, 5);
+}
+
+TEST(MixedCheck, CatchesAMapThatDropsAReference) {
+    // Few operations, so that frames are left to work with while references leak.
+    EXPECT_EQ(mix_with<OnFaultyMachine<DropsAReference>>({"--threads=1", "--set=interval_ns=1000000"}).exit, 5);
+}
+
+TEST(MixedWorkload, RefusesFewerFramesThanItsThreadsCanHold) {
+    const Launch launched = mix_with<BaseVariant>({"--threads=1", "--set=frames_percent=1"});
+    EXPECT_EQ(launched.exit, 2);
+    EXPECT_THAT(launched.errors, testing::HasSubstr("frames are too few"));
+}
+
+TEST(VersionedPagesCheck, TellsLostAndInventedWritesFromThoseThatMayBeSeen) {
+    VersionedPages versions(2);
+    alignas(8) std::byte page[page_size];
+    fill_contents(page, 1, 0);
+    EXPECT_TRUE(versions.read(1, page));
+    std::byte before[page_size];
+    std::ranges::copy(page, before);
+    versions.write(1, page);
+    EXPECT_TRUE(versions.read(1, page));
+    EXPECT_FALSE(versions.read(0, page)) << "another page's contents";
+    std::ranges::copy(before, page);
+    EXPECT_FALSE(versions.read(1, page)) << "a write that was lost";
+    fill_contents(page, 1, 2);
+    EXPECT_FALSE(versions.read(1, page)) << "a version that nobody wrote";
+}
+
+}  // namespace
+}  // namespace page_map_lab::bench
