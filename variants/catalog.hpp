@@ -59,10 +59,19 @@ consteval auto with_layouts(TypeList<LayoutTypes...>) {
     return concatenate<decltype(with_read_paths<LayoutTypes>(ReadPaths{}))...>{};
 }
 
+template <class... LayoutTypes>
+consteval auto unprotected(TypeList<LayoutTypes...>) {
+    return TypeList<Variant<LayoutTypes, Unprotected, BaseVariant::ShootdownTag, BaseVariant::MechanismTag>...>{};
+}
+
 }  // namespace catalog_detail
 
 /// Every composition that goes together.
 using Variants = decltype(catalog_detail::with_layouts(Layouts{}));
+
+/// The floors of the read axis: each layout, its walk unprotected. No variants: nothing may be removed from one while it
+/// is read.
+using UnprotectedFloors = decltype(catalog_detail::unprotected(Layouts{}));
 
 /// The axes that a name is made of, in the order they have in it.
 enum class Axis : std::uint8_t { layout, read, shootdown, mechanism };

@@ -27,9 +27,10 @@ struct Named<layout, read, shootdown, TypeList<First, Rest...>> {
 
 }  // namespace registry_detail
 
-/// The variant of the catalog with these policies, or NotListed.
+/// The variant or floor of the catalog with these policies, or NotListed.
 template <FixedString layout, FixedString read, FixedString shootdown>
-using variant_named = typename registry_detail::Named<layout, read, shootdown, Variants>::type;
+using variant_named =
+    typename registry_detail::Named<layout, read, shootdown, concatenate<Variants, UnprotectedFloors>>::type;
 
 /// The entry of one variant; defined where the variant is instantiated.
 template <class VariantType>

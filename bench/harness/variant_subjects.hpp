@@ -73,6 +73,20 @@ void add_variants(WorkloadDescription& workload, MakeCell make, const std::strin
     });
 }
 
+/// Adds the floors of the read axis, "layout:radix/read:none": each layout with its walk unprotected. For workloads that
+/// remove nothing while they read. `make` as add_variants'.
+template <FeltAxes felt, class MakeCell>
+void add_unprotected_floors(WorkloadDescription& workload, MakeCell make) {
+    UnprotectedFloors::for_each([&]<class Variant>() {
+        Policies policies = {{"layout", std::string(Variant::LayoutTag::name)},
+                             {"read", std::string(Variant::ReadPathTag::name)}};
+        workload.subjects.push_back({variant_name<Variant>(felt), std::move(policies), true,
+                                     [make](const Parameters& parameters) -> std::unique_ptr<Cell> {
+                                         return make.template operator()<Variant>(parameters);
+                                     }});
+    });
+}
+
 /// Adds a floor. `make` is called with the parameters and returns a unique_ptr<Cell>.
 template <class MakeCell>
 void add_floor(WorkloadDescription& workload, std::string name, MakeCell make) {

@@ -238,9 +238,11 @@ inline WorkloadDescription lookup_question() {
 inline WorkloadDescription lookup_workload() {
     static constexpr FeltAxes felt{.layout = true, .read = true};
     WorkloadDescription workload = lookup_question();
-    add_variants<felt>(workload, []<class Variant>(const Parameters& parameters) {
+    const auto make = []<class Variant>(const Parameters& parameters) {
         return std::make_unique<LookupCell<ResidentMap<Variant>>>(variant_name<Variant>(felt), parameters);
-    });
+    };
+    add_variants<felt>(workload, make);
+    add_unprotected_floors<felt>(workload, make);
     add_floor(workload, "floor:array", [](const Parameters& parameters) {
         return std::make_unique<LookupCell<ResidentArray>>("floor:array", parameters);
     });

@@ -100,16 +100,9 @@ public:
 
     /// Bytes of the layout, page descriptors apart, over the pages.
     Metric bytes_per_page() const {
-        const auto per_page = [&](std::size_t bytes) {
-            return static_cast<double>(bytes) / static_cast<double>(shape_.pages);
-        };
-        if constexpr (requires(const Map& map) { map.layout_bytes(); }) {
-            return {"bytes_per_page", per_page(map_.layout_bytes()), {}};
-        }
-        if (node_bytes_ == 0) {
-            return {"bytes_per_page", std::nullopt, "this layout takes no memory from the arena that counts"};
-        }
-        return {"bytes_per_page", per_page(node_bytes_), {}};
+        // A layout that takes nothing from the arena, whose statistics we trust first, has memory of its own.
+        const std::size_t bytes = node_bytes_ != 0 ? node_bytes_ : map_.layout_bytes();
+        return {"bytes_per_page", static_cast<double>(bytes) / static_cast<double>(shape_.pages), {}};
     }
 
 private:

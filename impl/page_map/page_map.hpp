@@ -220,6 +220,13 @@ public:
     PageMapInfo info();
     std::uint64_t page_count();
     std::uint64_t size_pages() const noexcept { return options_.size_pages; }
+    /// Bytes of memory that the layout takes, by its own account; 0 where it keeps none. At rest.
+    std::size_t layout_bytes() const {
+        if constexpr (requires(const Layout& layout) { layout.memory_bytes(); }) {
+            return layout_.memory_bytes();
+        }
+        return 0;
+    }
     /// Checks every invariant that can be seen at rest: counts, descriptors, entries against slots, and that the hardware
     /// denies what entries do not allow. Returns what is wrong. For tests and benchmarks' checks; not for measured loops.
     Status audit();
