@@ -243,16 +243,16 @@ class RawRemoveTarget final : public RemoveTarget {
 public:
     /// Throws std::runtime_error where the system has no room.
     RawRemoveTarget(const RemoveShape& shape, bool one_call_a_page)
-        : shape_(shape), calls_(one_call_a_page ? shape.pages : 1), memory_(shape.object_pages()) {
+        : shape_(shape),
+          calls_(one_call_a_page ? shape.pages : 1),
+          store_(shape.object_pages(), MemoryStore::Fresh::versioned),
+          memory_(shape.object_pages()) {
         for (std::uint64_t region = 0; region < shape.regions; ++region) {
             auto base = memory_.map({0, shape.object_pages()}, Sharing::shared);
             if (!base) {
                 throw std::runtime_error(base.error().text());
             }
             bases_.push_back(*base);
-        }
-        for (PageIndex page = 0; page < shape.object_pages(); ++page) {
-            fill_contents(memory_.bytes({page, 1}), page, 0);
         }
         Status opened;
         if (shape.victims != 0) {
@@ -276,6 +276,13 @@ public:
     }
 
     Status prepare() override {
+        // Read from a store as a page map's pages are, so that the caches are as cold before the floor's call as before
+        // the map's.
+        for (PageIndex page = 0; page < shape_.pages; ++page) {
+            if (Status read = store_.read_pages({page, 1}, memory_.bytes({page, 1})); !read) {
+                return read;
+            }
+        }
         for (std::byte* base : bases_) {
             if (Status opened = protect(base, shape_.pages * page_size, Access::read); !opened) {
                 return opened;
@@ -320,6 +327,7 @@ public:
 private:
     const RemoveShape shape_;
     const std::uint64_t calls_;
+    MemoryStore store_;
     ObjectMemory memory_;
     std::vector<std::byte*> bases_;
 };

@@ -74,36 +74,13 @@ public:
     }
 
     void release(PageIndex index) noexcept {
-        check(tree_covers(height_, index), "a released slot was claimed");
-        std::array<void*, tree_max_height + 1> path{};
-        path[height_] = top_;
-        for (unsigned height = height_; height > 1; --height) {
-            path[height - 1] = child_of(path[height], tree_position(index, height));
-            check(path[height - 1] != nullptr, "a released slot was claimed");
-        }
-        unsigned height = 1;
-        for (;; ++height) {
-            Header& own = header(path[height]);
-            const unsigned position = tree_position(index, height);
-            check((own.present & bit(position)) != 0, "a released slot was claimed");
-            if (height > 1) {
-                Shape::interior(path[height]).links[position].publish(nullptr);
-                update_directory(index, height);
-                retired_.add(path[height - 1], height - 1);
+        void* const leaf = leaf_of(index);
+        check(leaf != nullptr, "a released slot was claimed");
+        if (!clear_present(leaf, tree_position(index, 1))) {
+            unlink_empty(index);
+            if constexpr (Header::shrinks) {
+                shrink();
             }
-            own.present &= ~bit(position);
-            if (own.present != 0) {
-                break;
-            }
-            if (height == height_) {
-                void* const top = top_;
-                set_root(nullptr, 0, nullptr);
-                retired_.add(top, height);
-                return;
-            }
-        }
-        if constexpr (Header::shrinks) {
-            shrink();
         }
     }
 
@@ -150,6 +127,37 @@ protected:
     }
 
 private:
+    /// Clears one bit of a node's `present`; returns whether others are left.
+    static bool clear_present(void* node, unsigned position) noexcept {
+        Header& own = header(node);
+        check((own.present & bit(position)) != 0, "a released slot was claimed");
+        own.present &= ~bit(position);
+        return own.present != 0;
+    }
+
+    /// Unlinks and retires the leaf of `index`, of which nothing is used any more, and every node above it that only led
+    /// there.
+    void unlink_empty(PageIndex index) noexcept {
+        std::array<void*, tree_max_height + 1> path{};
+        path[height_] = top_;
+        for (unsigned height = height_; height > 1; --height) {
+            path[height - 1] = child_of(path[height], tree_position(index, height));
+        }
+        for (unsigned height = 1; height < height_; ++height) {
+            void* const above = path[height + 1];
+            const unsigned position = tree_position(index, height + 1);
+            Shape::interior(above).links[position].publish(nullptr);
+            update_directory(index, height + 1);
+            retired_.add(path[height], height);
+            if (clear_present(above, position)) {
+                return;
+            }
+        }
+        const unsigned height = height_;
+        set_root(nullptr, 0, nullptr);
+        retired_.add(path[height], height);
+    }
+
     static void* child_of(void* node, unsigned position) noexcept {
         return Shape::interior(node).links[position].peek();
     }
