@@ -1,0 +1,145 @@
+"""The documents say what is there: commands, verbs, exit codes, files, tests, labels, and no figure without a source."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab_process import lab
+
+import atomics_rules
+from page_map_lab.cli_errors import ExitCode
+from page_map_lab.main import existing_verbs
+from source_tree import ROOT, SourceTree
+
+README = ROOT / "README.md"
+DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLE = ROOT / "results" / "example"
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_QUOTED = re.compile(r"`([^`\n]+)`")
+_TEST = re.compile(r"^\s*(?:TYPED_)?TEST(?:_P|_F)?\(\s*(\w+)\s*,\s*(\w+)\s*\)", re.MULTILINE)
+_TOP = ("impl/", "variants/", "bench/", "tests/", "scripts/", "docs/", "results/")
+# What the build, a run, or a reader's own policy would make.
+_MADE = ("variants/policies.hpp", "variants/shootdown/stepwise.hpp")
+
+
+def paths_in(document: Path) -> Iterator[Path]:
+    """The files and folders of the project that a document names, in links and in code."""
+    text = document.read_text(encoding="utf-8")
+    for link in _LINK.findall(text):
+        if not re.match(r"[a-z]+:|#", link):
+            yield (document.parent / link.split("#")[0]).resolve()
+    for quoted in _QUOTED.findall(text):
+        word = quoted.split()[0]
+        if word.startswith(_TOP) and "<" not in word and word not in _MADE:
+            yield ROOT / word
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_a_document_names_is_there(document: Path) -> None:
+    for path in paths_in(document):
+        # The example's picture comes with the example.
+        if not EXAMPLE.exists() and (path == EXAMPLE or path.parent.name == "images"):
+            continue
+        assert list(path.parent.glob(path.name)), f"{document.name} names {path.relative_to(ROOT)}, which is not there"
+
+
+def test_the_readme_names_both_commands_and_what_they_take() -> None:
+    text = README.read_text(encoding="utf-8")
+    for script in ("run.sh", "test.sh"):
+        assert f"`scripts/{script}" in text
+    script = (ROOT / "scripts" / "test.sh").read_text(encoding="utf-8")
+    parts = re.search(r"^parts=\(([\w ]+)\)$", script, re.MULTILINE)
+    assert parts and all(f"`{part}`" in text for part in parts.group(1).split())
+
+
+def test_the_readme_has_every_verb_and_no_other(tmp_path: Path) -> None:
+    offered = set(re.findall(r"^    (\w[\w-]*) ", lab(tmp_path, "--help").out, re.MULTILINE))
+    described = set(re.findall(r"^\| `lab (\w[\w-]*)", README.read_text(encoding="utf-8"), re.MULTILINE))
+    assert offered == described == set(existing_verbs())
+
+
+def test_the_readme_has_every_exit_code_and_no_other() -> None:
+    described = {int(code) for code in re.findall(r"^\| (\d+) \|", README.read_text(encoding="utf-8"), re.MULTILINE)}
+    assert described == {int(code) for code in ExitCode}
+
+
+def test_the_readme_has_every_policy_and_no_other() -> None:
+    rows = re.findall(r"^\| (layout|read|shootdown|mechanism) \| (.*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    described = {axis: set(re.findall(r"`(\w+)`", policies)) for axis, policies in rows}
+    floors = {"none"}
+    for axis, policies in described.items():
+        folder = next((ROOT / "variants").glob(f"{axis}*"))
+        named = re.compile(r'std::string_view name = "(\w+)"')
+        exist = {name for header in folder.glob("*.hpp") for name in named.findall(header.read_text(encoding="utf-8"))}
+        assert policies == exist - floors, axis
+
+
+def existing_tests() -> set[str]:
+    """Every test of the C++ tests, as `Suite.name`."""
+    sources = SourceTree().below("tests", suffixes=(".cpp", ".hpp"))
+    return {f"{suite}.{name}" for source in sources for suite, name in _TEST.findall(source.text)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_test_that_a_document_names_exists(document: Path) -> None:
+    exist = existing_tests()
+    suites = {test.split(".")[0] for test in exist}
+    named = re.findall(r"`([A-Z]\w+)\.(\w+)`", document.read_text(encoding="utf-8"))
+    missing = [f"{suite}.{name}" for suite, name in named if f"{suite}.{name}" not in exist]
+    assert missing == []
+    if document.name in ("memory-model.md", "semantics.md"):
+        assert len(named) > 10 and {suite for suite, _ in named} <= suites
+
+
+def test_the_memory_model_has_every_label_of_the_page_map_and_none_that_is_gone() -> None:
+    text = (ROOT / "docs" / "memory-model.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"^\| `\[([\w-]+)\]` \|", text, re.MULTILINE))
+    labels = atomics_rules.labels_of(SourceTree())
+    owed = {label for label, sides in labels.items() if any(not place.startswith("bench/") for places in sides.values() for place in places)}
+    assert owed <= described <= set(labels)
+
+
+def test_the_memory_model_names_functions_that_exist() -> None:
+    text = (ROOT / "docs" / "memory-model.md").read_text(encoding="utf-8")
+    known = {word for source in SourceTree().below("impl", "variants", "bench", "tests") for word in re.findall(r"\w+", source.text)}
+    for name in _QUOTED.findall(text):
+        if re.fullmatch(r"[\w:]+", name):
+            assert set(name.split("::")) <= known, f"memory-model.md names {name}, which is not there"
+
+
+def test_the_example_of_a_new_policy_compiles(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "adding-a-policy.md").read_text(encoding="utf-8")
+    example = next(block for block in re.findall(r"```cpp\n(.*?)```", text, re.DOTALL) if "#pragma once" in block)
+    (tmp_path / "stepwise.hpp").write_text(example, encoding="utf-8")
+    (tmp_path / "uses.cpp").write_text(
+        '#include "stepwise.hpp"\n#include "impl/page_map/machine.hpp"\n#include "variants/mechanism/mprotect.hpp"\n'
+        "using namespace page_map_lab;\nusing Example = Stepwise::On<MachineWith<Mprotect>>;\n"
+        "static_assert(Shootdown<Example>);\nStatus use(Example& shootdown) { return shootdown.flush(); }\n",
+        encoding="utf-8",
+    )
+    command = ["g++", "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-D_GNU_SOURCE"]
+    finished = subprocess.run(
+        [*command, "-DPAGE_MAP_LAB_DEBUG_CHECKS=1", "-I", ROOT, tmp_path / "uses.cpp"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_the_readme_states_no_figure_that_nobody_can_check() -> None:
+    """A ratio or a time is a claim's bound, or stands in the example's report."""
+    text = README.read_text(encoding="utf-8")
+    stated = set(re.findall(r"(?<![\w.])(\d+(?:\.\d+)?)\s?(?:x|×|ns|us|µs|ms|times)(?![\w.])", text))
+    bounds = {f"{claim['bound']:g}" for claim in json.loads((ROOT / "results" / "claims.json").read_text(encoding="utf-8"))}
+    example = " ".join(path.read_text(encoding="utf-8") for path in sorted(EXAMPLE.rglob("report.md")))
+    unknown = {figure for figure in stated if f"{float(figure):g}" not in bounds and not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", example)}
+    assert unknown == set()
+
+
+def test_the_readme_has_the_examples_picture_in_its_place() -> None:
+    text = README.read_text(encoding="utf-8")
+    sample = re.search(r"<!-- sample: .*? -->\n(.*?)<!-- end of the sample -->", text, re.DOTALL)
+    assert sample and "](docs/images/report.png)" in sample.group(1) and "results/example" in sample.group(1)
