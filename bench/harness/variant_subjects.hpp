@@ -73,8 +73,8 @@ void add_variants(WorkloadDescription& workload, MakeCell make, const std::strin
     });
 }
 
-/// Adds the floors of the read axis, "layout:radix/read:none": each layout with its walk unprotected. For workloads that
-/// remove nothing while they read. `make` as add_variants'.
+/// Adds the floors of the read axis, "layout:radix/read:none": each layout with its walk unprotected. For workloads
+/// that remove nothing while they read. `make` as add_variants'.
 template <FeltAxes felt, class MakeCell>
 void add_unprotected_floors(WorkloadDescription& workload, MakeCell make) {
     UnprotectedFloors::for_each([&]<class Variant>() {

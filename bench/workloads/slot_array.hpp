@@ -59,8 +59,11 @@ public:
         }
     }
 
-    /// As PageMap::put. [slot-put] release
-    static void put(Counted page) noexcept { page.slot->fetch_sub(SlotWord::one_reference, std::memory_order_release); }
+    /// As PageMap::put.
+    static void put(Counted page) noexcept {
+        // [slot-put] release, as in PageMap::put, whose cost this is the floor of.
+        page.slot->fetch_sub(SlotWord::one_reference, std::memory_order_release);
+    }
 
     void fill(PageIndex index, FrameNumber frame) noexcept {
         // relaxed: nobody else is there.
