@@ -18,9 +18,9 @@ namespace page_map_lab {
 template <class Machine>
 class AddressSpace final : private FaultDomain {
 public:
-    /// The threads of this process.
+    /// The threads of this process. Never destroyed: the fault handler asks it for the life of the process.
     static AddressSpace& this_process() {
-        static AddressSpace space;
+        static AddressSpace& space = *new AddressSpace;
         return space;
     }
 

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 
 namespace page_map_lab {
@@ -21,20 +22,29 @@ std::mutex installing;
 bool installed = false;
 thread_local ErrorCode last_failure_of_thread = ErrorCode::system;
 
-/// What the faulting instruction wanted.
-Access wanted_access([[maybe_unused]] const void* context) noexcept {
+/// What the faulting instruction wanted; nothing where it was the instruction itself that could not be fetched.
+std::optional<Access> wanted_access([[maybe_unused]] const void* context) noexcept {
 #if defined(__x86_64__)
     constexpr greg_t write_fault = 2;
+    constexpr greg_t instruction_fetch = 16;
     const auto* machine = static_cast<const ucontext_t*>(context);
-    return (machine->uc_mcontext.gregs[REG_ERR] & write_fault) != 0 ? Access::write : Access::read;
+    const greg_t error = machine->uc_mcontext.gregs[REG_ERR];
+    if ((error & instruction_fetch) != 0) {
+        return std::nullopt;
+    }
+    return (error & write_fault) != 0 ? Access::write : Access::read;
 #elif defined(__aarch64__)
     // The kernel appends the syndrome register to the frame; bit 6 of a data abort's syndrome is "write, not read".
     const auto* machine = static_cast<const ucontext_t*>(context);
     const auto* record = reinterpret_cast<const struct _aarch64_ctx*>(machine->uc_mcontext.__reserved);
     while (record->magic != 0) {
         if (record->magic == ESR_MAGIC) {
-            return (reinterpret_cast<const struct esr_context*>(record)->esr & (1u << 6)) != 0 ? Access::write
-                                                                                              : Access::read;
+            const auto syndrome = reinterpret_cast<const struct esr_context*>(record)->esr;
+            constexpr auto instruction_abort = 0x20;  // the exception class, bits 31 to 26, of one from user space
+            if (((syndrome >> 26) & 0x3f) == instruction_abort) {
+                return std::nullopt;
+            }
+            return (syndrome & (1u << 6)) != 0 ? Access::write : Access::read;
         }
         record = reinterpret_cast<const struct _aarch64_ctx*>(reinterpret_cast<const std::byte*>(record) + record->size);
     }
@@ -44,7 +54,15 @@ Access wanted_access([[maybe_unused]] const void* context) noexcept {
 #endif
 }
 
+/// Gives the signal to the handler that was there before, masked as it asked for.
 void pass_on(int signal_number, siginfo_t* information, void* context) noexcept {
+    ::pthread_sigmask(SIG_BLOCK, &previous_action.sa_mask, nullptr);
+    if ((previous_action.sa_flags & SA_NODEFER) != 0) {
+        sigset_t own;
+        ::sigemptyset(&own);
+        ::sigaddset(&own, signal_number);
+        ::pthread_sigmask(SIG_UNBLOCK, &own, nullptr);
+    }
     if ((previous_action.sa_flags & SA_SIGINFO) != 0 && previous_action.sa_sigaction != nullptr) {
         previous_action.sa_sigaction(signal_number, information, context);
         return;
@@ -53,11 +71,18 @@ void pass_on(int signal_number, siginfo_t* information, void* context) noexcept 
         previous_action.sa_handler(signal_number);
         return;
     }
+    const bool sent_by_somebody = information->si_code <= 0;
+    if (sent_by_somebody && previous_action.sa_handler == SIG_IGN) {
+        return;
+    }
     // Back to the default action: the instruction runs again and the process dies of its own fault, with a true core. A
-    // fault cannot be ignored, so SIG_IGN means the same.
+    // fault cannot be ignored, so SIG_IGN means the same. What was sent has no instruction, and is sent again.
     struct sigaction fatal {};
     fatal.sa_handler = SIG_DFL;
     ::sigaction(SIGSEGV, &fatal, nullptr);
+    if (sent_by_somebody) {
+        ::raise(SIGSEGV);
+    }
 }
 
 void handle(int signal_number, siginfo_t* information, void* context) noexcept {
@@ -65,14 +90,15 @@ void handle(int signal_number, siginfo_t* information, void* context) noexcept {
     // A signal that somebody sent (kill(2)) carries no address.
     if (information->si_code > 0 && information->si_code != SI_KERNEL) {
         auto* address = static_cast<std::byte*>(information->si_addr);
-        const Access access = wanted_access(context);
+        // Regions are not executable, and serving such a fault as a read would serve it for ever.
+        const std::optional<Access> access = wanted_access(context);
         for (const auto& entry : domains) {
             // [fault-domain] acquire: the domain was built before the release in add.
             FaultDomain* domain = entry.load(std::memory_order_acquire);
-            if (domain == nullptr) {
+            if (domain == nullptr || !access) {
                 break;
             }
-            const FaultOutcome outcome = domain->serve(address, access, last_failure_of_thread);
+            const FaultOutcome outcome = domain->serve(address, *access, last_failure_of_thread);
             if (outcome == FaultOutcome::served) {
                 errno = saved_errno;
                 return;
