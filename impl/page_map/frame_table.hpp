@@ -8,6 +8,7 @@
 // Cost: one short spinlock a call; no allocation after construction.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -21,7 +22,7 @@
 namespace page_map_lab {
 
 /// Something that hangs off a page while its BUFFER flag is set, for example a file system's block mapping. Destroyed
-/// when the page's frame is released.
+/// when the page's frame is released, under the page map's lock: it calls nothing of the page map.
 class PageBuffer {
 public:
     virtual ~PageBuffer() = default;
@@ -68,7 +69,9 @@ public:
         if (frame_count == 0) {
             throw std::runtime_error("a frame table of 0 frames holds no page: give it at least one");
         }
-        pages_ = static_cast<PageType*>(arena.allocate(table_bytes(), alignof(PageType)));
+        if (frame_count < std::numeric_limits<std::size_t>::max() / sizeof(PageType)) {
+            pages_ = static_cast<PageType*>(arena.allocate(table_bytes(), alignof(PageType)));
+        }
         if (pages_ == nullptr) {
             throw std::runtime_error("no memory for the descriptors of " + std::to_string(frame_count) +
                                      " frames: ask for fewer");

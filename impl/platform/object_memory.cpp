@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <limits>
 #include <stdexcept>
 #include <system_error>
 
@@ -26,6 +27,10 @@ constexpr int MADV_POPULATE_WRITE = 23;  // Linux 5.14; newer than Debian 12's C
 ObjectMemory::ObjectMemory(std::uint64_t size_pages, const std::string& name) : size_pages_(size_pages) {
     if (size_pages == 0) {
         throw std::runtime_error("an object of 0 pages has no memory: give it at least one page");
+    }
+    if (size_pages > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()) / page_size) {
+        throw std::runtime_error("an object of " + std::to_string(size_pages) +
+                                 " pages is larger than any file: ask for fewer pages");
     }
     file_ = ::memfd_create(name.c_str(), MFD_CLOEXEC);
     if (file_ < 0) {
@@ -83,10 +88,19 @@ Status ObjectMemory::unmap(std::byte* base, std::uint64_t count) noexcept {
 }
 
 Status ObjectMemory::copy_now(std::byte* page) noexcept {
-    if (::madvise(page, page_size, MADV_POPULATE_WRITE) != 0) {
-        return fail(ErrorCode::no_memory, "no memory for a private copy", errno);
+    if (::madvise(page, page_size, MADV_POPULATE_WRITE) == 0) {
+        return {};
     }
-    return {};
+    const int failure = errno;
+    if (failure != EINVAL) {
+        return fail(ErrorCode::no_memory, "no memory for a private copy", failure);
+    }
+    // The same answer for a page that is not writable and for a system that does not know the call; of no bytes at all
+    // only the latter refuses it.
+    if (::madvise(page, 0, MADV_POPULATE_WRITE) == 0) {
+        return fail(ErrorCode::try_again, "a private copy is made of a page that is writable", failure);
+    }
+    return fail(ErrorCode::unavailable, "private copies need MADV_POPULATE_WRITE: use Linux 5.14 or later", failure);
 }
 
 std::uint64_t ObjectMemory::allocated_pages() const {

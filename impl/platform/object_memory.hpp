@@ -46,7 +46,8 @@ public:
     /// Gives the addresses of a mapping of `count` pages back. Errors: system.
     static Status unmap(std::byte* base, std::uint64_t count) noexcept;
 
-    /// Makes the kernel copy one page of a copy-on-write mapping now (MADV_POPULATE_WRITE). The page is writable.
+    /// Makes the kernel copy one page of a copy-on-write mapping now (MADV_POPULATE_WRITE). Errors: try_again where the
+    /// page is not writable, no_memory, unavailable.
     static Status copy_now(std::byte* page) noexcept;
 
     /// How many pages of the object hold memory (st_blocks of the memfd).
