@@ -162,12 +162,13 @@ public:
     /// Blocks. Errors: past_end, no_frame, no_memory, refcount_saturated, and whatever the store answers.
     Result<Counted> load(PageIndex index);
 
-    /// Puts `frame` at `index`; the map owns it from then on, and the caller holds one reference. The bytes are the
-    /// caller's business. Errors, the frame stays the caller's: already_present, busy (the page that was here is still
+    /// Puts `frame` at `index`; the map owns it from then on, and the caller holds one reference. The frame's flags stay as
+    /// the caller set them; without UPTODATE, or a mark_dirty after filling it, the next load reads the page. Errors, the frame stays the caller's: already_present, busy (the page that was here is still
     /// giving its memory back: try again), past_end, no_memory.
     Result<Counted> insert(PageIndex index, FrameNumber frame);
 
-    /// Says that the page was written to; before the put of the reference it was written under.
+    /// Says that the page was written to, and so that its bytes are the object's; before the put of the reference it was
+    /// written under.
     void mark_dirty(Counted page) noexcept;
 
     /// The page's bytes in the kernel-side mapping, for whoever holds a reference to it.
@@ -181,7 +182,7 @@ public:
     /// Maps a range of the object into `space`; nothing is present yet. Errors: past_end, bad_range, no_memory.
     Result<RegionType*> add_region(Space& space, const RegionOptions& options);
     /// Unmaps a region; what was written through it stays in the map. Waits for faults in flight, not for write-back.
-    /// Nobody may use its addresses any more. Errors: system, with the region as it was.
+    /// Nobody may use its addresses any more. Errors: no_memory, system: it could not be closed, and is as it was.
     Status remove_region(RegionType* region);
     /// Changes what the region's user may do. Errors: no_memory, system, with the protection as it was.
     Status protect_region(RegionType& region, Access protection);
@@ -233,6 +234,7 @@ public:
 
 private:
     class WriterLock;
+    class TableGuard;
     class RemovalTurn;
     class EmptiedPages;
     class PhaseMarks;
@@ -241,6 +243,8 @@ private:
     Status grant(RegionType& region, PageIndex index, PageTableEntry& entry);
     Status grant_private_copy(RegionType& region, PageIndex index, PageTableEntry& entry);
 
+    template <class Call>
+    Status ask_store(Call&& call);
     void lock_page(PageType& page) noexcept;
     void unlock_page(PageType& page, std::uint32_t also_set = 0) noexcept;
     Result<FrameNumber> take_frame();
@@ -257,17 +261,18 @@ private:
     void for_each_entry(PageRange range, bool skip_pinned, Visit&& visit);
 
     PageRange mark_unused(PageRange range);
+    void spare(PageRange range) noexcept;
     void revoke_entries(PageRange marked, Shootdown& shootdown);
     void abandon_removal(PageRange marked);
     void collect_dirty_and_unmap(PageRange marked);
     void write_back_worklist(PageRange marked, WriterLock& lock, RemovalOutcome& outcome);
     EmptiedPages empty_unclaimed_slots(PageRange marked, bool even_dirty);
     void give_back(EmptiedPages emptied, WriterLock& lock, RemovalOutcome& outcome);
-    void free_retired_nodes(std::size_t more_than);
+    bool free_retired_nodes(std::size_t more_than);
 
     template <class Choose>
     void write_pages(PageRange range, WriterLock& lock, RemovalOutcome& outcome, Choose&& choose);
-    void zero_survivors(PageRange range, RemovalOutcome& outcome);
+    void zero_survivors(PageRange range, WriterLock& lock, RemovalOutcome& outcome);
 
     // Nodes that a removal leaves for a later one to free, so that small removals share a grace period.
     static constexpr std::size_t retired_nodes_kept = 64;

@@ -39,9 +39,8 @@ Status PageMap<Variant>::fault(RegionType& region, PageIndex index, Access wante
         }
         return {};
     };
-    MapLock<Machine>& table_lock = region.space().page_table_lock();
     {
-        const LockGuard guard(table_lock);
+        const TableGuard guard(region.space());
         if (Status refused = forbidden(); !refused) {
             return refused;
         }
@@ -65,7 +64,7 @@ Status PageMap<Variant>::fault(RegionType& region, PageIndex index, Access wante
         return tl::unexpected(std::move(page.error()));
     }
     const Status granted = [&]() -> Status {
-        const LockGuard guard(table_lock);
+        const TableGuard guard(region.space());
         // Dead or protected since we looked: the pin keeps the addresses, not the right to open them.
         if (Status refused = forbidden(); !refused) {
             return refused;
@@ -88,20 +87,24 @@ Status PageMap<Variant>::fault(RegionType& region, PageIndex index, Access wante
     return granted;
 }
 
-/// Opens the hardware as far as the entry allows. Page-table lock.
+/// Opens the hardware as far as the entry allows; a failure leaves the region closed. Page-table lock.
 template <class Variant>
 Status PageMap<Variant>::grant(RegionType& region, PageIndex index, PageTableEntry& entry) {
     std::byte* address = region.address_of(index);
     const Access rights = std::min(entry.rights(), region.protection);
-    Status opened = Machine::set_access(address, page_size, rights);
-    if (!opened) {
+    for (bool again = false;; again = true) {
+        Status opened = Machine::set_access(address, page_size, rights);
+        if (opened) {
+            return opened;
+        }
         // No room for another mapping, and the hardware unknown: close the region, which merges it, and try again.
         if (Status closed = region.close_hardware(); !closed) {
             return closed;
         }
-        opened = Machine::set_access(address, page_size, rights);
+        if (again) {
+            return opened;
+        }
     }
-    return opened;
 }
 
 /// Gives a region its own copy of the page it maps. The kernel copies now, while the caller holds the page: later, a
@@ -110,18 +113,24 @@ template <class Variant>
 Status PageMap<Variant>::grant_private_copy(RegionType& region, PageIndex index, PageTableEntry& entry) {
     PageTableEntry copied;
     copied.map_private_copy();
-    if (Status opened = grant(region, index, copied); !opened) {
-        return opened;
-    }
-    if (Status done = ObjectMemory::copy_now(region.address_of(index)); !done) {
-        // Still the shared page: back to reading it.
-        if (Status closed = grant(region, index, entry); !closed) {
-            return closed;
+    for (;;) {
+        if (Status opened = grant(region, index, copied); !opened) {
+            return opened;
         }
-        return done;
+        Status done = ObjectMemory::copy_now(region.address_of(index));
+        if (done) {
+            entry = copied;
+            return {};
+        }
+        if (done.error().code != ErrorCode::try_again) {
+            // Still the shared page: back to reading it.
+            if (Status closed = grant(region, index, entry); !closed) {
+                return closed;
+            }
+            return done;
+        }
+        // Closed again meanwhile, by a shootdown that spares this page and not its region.
     }
-    entry = copied;
-    return {};
 }
 
 }  // namespace page_map_lab

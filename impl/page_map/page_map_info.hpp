@@ -47,7 +47,7 @@ PageMapInfo PageMap<Variant>::info() {
     WriterLock lock(*this);
     PageMapInfo info{page_count_, {}};
     for (const auto& region : regions_) {
-        const LockGuard guard(region->space().page_table_lock());
+        const TableGuard guard(region->space());
         info.regions.push_back({&region->space(), region->base(), region->pages(), region->protection, region->sharing(),
                                 region->locked});
     }
@@ -78,6 +78,9 @@ Status PageMap<Variant>::audit() {
             if (page.index != index || page.slot != &slot || page.owner != this) {
                 wrong << "the descriptor of page " << index << " is another page's; ";
             }
+            if (page.on_worklist || word.removal()) {
+                wrong << "page " << index << " is marked and nobody removes it; ";
+            }
         }
         return true;
     });
@@ -85,7 +88,7 @@ Status PageMap<Variant>::audit() {
         wrong << pages << " pages are in slots and " << page_count_ << " are counted; ";
     }
     for (const auto& region : regions_) {
-        const LockGuard guard(region->space().page_table_lock());
+        const TableGuard guard(region->space());
         for (PageIndex index = region->pages().first; index != region->pages().end(); ++index) {
             const PageTableEntry& entry = region->entry(index);
             if (entry.maps_shared_page()) {

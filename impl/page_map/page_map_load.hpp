@@ -3,6 +3,8 @@
 // Source: the reference, lines 142 to 264.
 #pragma once
 
+#include <exception>
+
 #include "impl/page_map/page_map_locking.hpp"
 
 namespace page_map_lab {
@@ -83,6 +85,8 @@ Result<typename PageMap<Variant>::Counted> PageMap<Variant>::load(PageIndex inde
             // The page that was here is giving its memory back; its remover is in a system call.
             typename Thread::OfflineScope offline;
             Machine::yield();
+        } else if (code == ErrorCode::no_memory && free_retired_nodes(0)) {
+            // What removals have left waiting for a grace period was all that was missing, perhaps.
         } else if (code != ErrorCode::already_present) {
             return inserted;
         }
@@ -127,10 +131,7 @@ template <class Variant>
 Result<typename PageMap<Variant>::Counted> PageMap<Variant>::read_locked_page(Counted counted) {
     PageType& page = descriptor(counted);
     const PageIndex index = page.index;
-    Status read = [&] {
-        typename Thread::OfflineScope offline;
-        return options_.store->read_pages({index, 1}, bytes(counted));
-    }();
+    Status read = ask_store([&](Store& store) { return store.read_pages({index, 1}, bytes(counted)); });
     if (read) {
         unlock_page(page, page_flag::up_to_date);
         return counted;
@@ -138,11 +139,28 @@ Result<typename PageMap<Variant>::Counted> PageMap<Variant>::read_locked_page(Co
     unlock_page(page);
     put(counted);
     discard_never_read(index);
+    free_retired_nodes(retired_nodes_kept);
     return tl::unexpected(std::move(read.error()));
 }
 
+/// Calls the store, offline. What it throws is an error like any other: pages are locked meanwhile.
+template <class Variant>
+template <class Call>
+Status PageMap<Variant>::ask_store(Call&& call) {
+    if (options_.store == nullptr || memory_ == nullptr) {
+        return fail(ErrorCode::unavailable, "a map without a store and memory can neither load nor write back: give it both");
+    }
+    typename Thread::OfflineScope offline;
+    try {
+        return call(*options_.store);
+    } catch (const std::exception& failure) {
+        return fail(ErrorCode::io, failure.what());
+    }
+}
+
 /// Takes a page that never became up to date out of the map, unless somebody holds it: their put would otherwise hit the
-/// next page's count (defect 10).
+/// next page's count (defect 10). As in a removal the mark comes first: who loads the page, writes to it and puts it between
+/// two looks at the word restores the count, and not the mark.
 template <class Variant>
 void PageMap<Variant>::discard_never_read(PageIndex index) noexcept {
     RemovalOutcome ignored;
@@ -154,14 +172,22 @@ void PageMap<Variant>::discard_never_read(PageIndex index) noexcept {
     // relaxed: a guess that the compare-and-swap confirms; the descriptor is read under the map's lock.
     std::uint64_t seen = slot->load(std::memory_order_relaxed);
     const SlotWord word{seen};
-    if (!word.has_page() || word.refcount() != 0) {
+    // [slot-put] acquire: what the last user did to the flags is seen below. relaxed on failure: somebody took the page.
+    if (!word.has_page() || word.refcount() != 0 ||
+        !slot->compare_exchange_strong(seen, word.with_removal().bits(), std::memory_order_acquire,
+                                       std::memory_order_relaxed)) {
         return;
     }
-    PageType& page = (*frames_)[word.frame()];
-    // relaxed: a count of 0 means that nobody reads it now; who starts makes the compare-and-swap fail.
-    if ((page.flags.load(std::memory_order_relaxed) & (page_flag::up_to_date | page_flag::locked)) != 0) {
+    constexpr std::uint32_t keeps = page_flag::up_to_date | page_flag::locked | page_flag::dirty;
+    // relaxed: whoever sets a flag from now on has cleared the mark.
+    if (((*frames_)[word.frame()].flags.load(std::memory_order_relaxed) & keeps) != 0) {
+        if (!word.removal()) {
+            // relaxed: only gives up our own mark, and not that of a removal in progress.
+            slot->fetch_and(~SlotWord::removal_mask, std::memory_order_relaxed);
+        }
         return;
     }
+    seen = word.with_removal().bits();
     // [slot-put] acquire: pairs with the release of the last put. relaxed on failure: somebody took it.
     if (slot->compare_exchange_strong(seen, SlotWord{}.with_removal().bits(), std::memory_order_acquire,
                                       std::memory_order_relaxed)) {
@@ -204,6 +230,12 @@ void PageMap<Variant>::mark_dirty(Counted counted) noexcept {
     PageType& page = descriptor(counted);
     // [page-dirty] release: what was written before is seen by the acquire in clear_dirty, and so by the write-out.
     const std::uint32_t before = page.flags.fetch_or(page_flag::dirty, std::memory_order_release);
+    if ((before & page_flag::up_to_date) == 0) [[unlikely]] {
+        // Inserted, and filled by the caller: from now on no load reads the store over it.
+        lock_page(page);
+        // relaxed: lock_page's acquire orders.
+        unlock_page(page, page_flag::up_to_date & ~page.flags.load(std::memory_order_relaxed));
+    }
     if constexpr (MarkedLayout<Layout>) {
         if ((before & page_flag::dirty) == 0) {
             WriterLock lock(*this);

@@ -1,4 +1,4 @@
-// How the page map's writers take turns: the map's lock and the removal word.
+// How the page map's writers take turns: the map's lock, the page-table lock and the removal word.
 #pragma once
 
 #include "impl/page_map/page_map.hpp"
@@ -19,10 +19,7 @@ public:
     WriterLock& operator=(const WriterLock&) = delete;
 
     void lock() {
-        if (!map_.lock_.try_lock()) {
-            typename Thread::OfflineScope offline;
-            map_.lock_.lock();
-        }
+        lock_offline<ReadPath>(map_.lock_);
         held_ = true;
     }
     void unlock() {
@@ -33,6 +30,19 @@ public:
 private:
     PageMap& map_;
     bool held_ = false;
+};
+
+/// Holds an address space's page-table lock for a scope, waiting for it as WriterLock does.
+template <class Variant>
+class PageMap<Variant>::TableGuard {
+public:
+    explicit TableGuard(Space& space) : lock_(space.page_table_lock()) { lock_offline<ReadPath>(lock_); }
+    ~TableGuard() { lock_.unlock(); }
+    TableGuard(const TableGuard&) = delete;
+    TableGuard& operator=(const TableGuard&) = delete;
+
+private:
+    MapLock<Machine>& lock_;
 };
 
 /// The removal word: false for all but one of those who want it at a time.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <new>
 
 #include "impl/page_map/page_map_locking.hpp"
 
@@ -27,14 +28,23 @@ Result<typename PageMap<Variant>::RegionType*> PageMap<Variant>::add_region(Spac
         return tl::unexpected(std::move(base.error()));
     }
     FaultServer<Machine>& server = *this;  // a private base: make_unique cannot convert to it
-    auto region = std::make_unique<RegionType>(space, server, options, *base);
-    RegionType* added = region.get();
-    space.attach(*added);
-    std::list<std::unique_ptr<RegionType>> link;
-    link.push_back(std::move(region));
-    WriterLock lock(*this);
-    regions_.splice(regions_.end(), link);
-    return added;
+    try {
+        std::list<std::unique_ptr<RegionType>> link;
+        link.push_back(std::make_unique<RegionType>(space, server, options, *base));
+        RegionType* added = link.front().get();
+        // Under the map's lock, so that no fault is served through a region that a removal does not see.
+        WriterLock lock(*this);
+        space.attach(*added);
+        regions_.splice(regions_.end(), link);
+        if (options.locked) {
+            spare(options.pages);
+        }
+        return added;
+    } catch (const std::bad_alloc&) {
+        ObjectMemory::unmap(*base, options.pages.count);
+        return fail(ErrorCode::no_memory, "no memory for the page table of " + std::to_string(options.pages.count) +
+                                              " pages: map fewer");
+    }
 }
 
 /// Close the hardware; fold and clear under the page-table lock; mark the region dead; unlink it under the map's lock; wait
@@ -45,7 +55,7 @@ Status PageMap<Variant>::remove_region(RegionType* region) {
     {
         WriterLock lock(*this);
         {
-            const LockGuard guard(region->space().page_table_lock());
+            const TableGuard guard(region->space());
             if (Status closed = region->close_hardware(); !closed) {
                 return closed;
             }
@@ -72,13 +82,16 @@ Status PageMap<Variant>::remove_region(RegionType* region) {
             Machine::yield();  // a fault in flight; it finds the region dead
         }
     }
-    return ObjectMemory::unmap(region->base(), region->pages().count);
+    // The region is gone either way. The system may have merged its mapping with its neighbours' and have no room to split
+    // it again: then the addresses stay reserved, and closed.
+    static_cast<void>(ObjectMemory::unmap(region->base(), region->pages().count));
+    return {};
 }
 
 template <class Variant>
 Status PageMap<Variant>::protect_region(RegionType& region, Access protection) {
     WriterLock lock(*this);
-    const LockGuard guard(region.space().page_table_lock());
+    const TableGuard guard(region.space());
     if (protection < region.protection) {
         // What was written stays dirty in its entry, whatever the protection is now (defect 14). Entries that are still
         // allowed something stay present and fault back.
@@ -103,6 +116,9 @@ template <class Variant>
 void PageMap<Variant>::set_region_locked(RegionType& region, bool locked) {
     WriterLock lock(*this);
     region.space().set_locked(region, locked);
+    if (locked) {
+        spare(region.pages());
+    }
 }
 
 /// Visits every mapped entry of the regions in `range`, each region under its page-table lock: `visit(region, index, entry)`.
@@ -119,7 +135,7 @@ void PageMap<Variant>::for_each_entry(PageRange range, bool skip_pinned, Visit&&
         if (common.empty()) {
             continue;
         }
-        const LockGuard guard(region->space().page_table_lock());
+        const TableGuard guard(region->space());
         for (PageIndex index = common.first; index != common.end(); ++index) {
             if (PageTableEntry& entry = region->entry(index); entry.maps_shared_page()) {
                 visit(*region, index, entry);

@@ -184,11 +184,24 @@ void PageMap<Variant>::abandon_removal(PageRange marked) {
             entry.set_present();
         }
     });
+    spare(marked);
     layout_.for_each(marked, [&](PageIndex, Slot<Machine>& slot) {
-        // relaxed: the map's lock orders what the remover did; users only ever clear this bit.
-        const SlotWord word{slot.fetch_and(~SlotWord::removal_mask, std::memory_order_relaxed)};
-        if (word.has_page()) {
+        // relaxed: pages enter and leave slots under the map's lock, which is held.
+        if (const SlotWord word{slot.load(std::memory_order_relaxed)}; word.has_page()) {
             (*frames_)[word.frame()].on_worklist = false;
+        }
+        return true;
+    });
+}
+
+/// Clears the marks of the pages of `range`, as a late user of each would: a removal in progress leaves them in the map. A
+/// slot whose page's memory is being returned keeps its mark. Map lock.
+template <class Variant>
+void PageMap<Variant>::spare(PageRange range) noexcept {
+    layout_.for_each(range, [](PageIndex, Slot<Machine>& slot) {
+        // relaxed, both: pages enter and leave slots under the map's lock, which is held; users only ever clear this bit.
+        if (SlotWord{slot.load(std::memory_order_relaxed)}.has_page()) {
+            slot.fetch_and(~SlotWord::removal_mask, std::memory_order_relaxed);
         }
         return true;
     });
@@ -298,17 +311,18 @@ void PageMap<Variant>::give_back(EmptiedPages emptied, WriterLock& lock, Removal
 }
 
 /// Frees what the layout retired, once more than `more_than` nodes wait: one grace period for all of them, awaited under no
-/// lock and outside the removal word, for which a reader may be waiting (invariant 8).
+/// lock and outside the removal word, for which a reader may be waiting (invariant 8). Returns whether there were any.
 template <class Variant>
-void PageMap<Variant>::free_retired_nodes(std::size_t more_than) {
+bool PageMap<Variant>::free_retired_nodes(std::size_t more_than) {
     WriterLock lock(*this);
     if (layout_.retired() <= more_than) {
-        return;
+        return false;
     }
     auto retired = layout_.take_retired();
     lock.unlock();
     ReadPath::synchronize();
     retired.free_all();
+    return true;
 }
 
 /// Sets DIRTY, and the layout's mark where it has marks. Map lock.

@@ -64,10 +64,7 @@ void PageMap<Variant>::write_pages(PageRange range, WriterLock& lock, RemovalOut
                 ++end;
             }
             const PageRange run{batch[start]->index, end - start};
-            Status written = [&] {
-                typename Thread::OfflineScope offline;
-                return options_.store->write_pages(run, memory_->bytes(run));
-            }();
+            Status written = ask_store([&](Store& store) { return store.write_pages(run, memory_->bytes(run)); });
             for (std::size_t position = start; position < end; ++position) {
                 PageType& page = *batch[position];
                 if (!written) {
@@ -192,17 +189,22 @@ Result<RemovalOutcome> PageMap<Variant>::remove_or_zero(PageRange range) {
         }
         collect_dirty_and_unmap(marked);
         give_back(empty_unclaimed_slots(marked, /*even_dirty=*/true), lock, outcome);
-        zero_survivors(range, outcome);
+        zero_survivors(range, lock, outcome);
     }
     free_retired_nodes(retired_nodes_kept);
     return outcome;
 }
 
 /// Zeroes the pages of `range` that are still in the map. They are dirty then: the store may hold the old bytes. A page
-/// that is being read from the store is left to its reader, who reads the shortened store. Map lock.
+/// that is being read from the store is waited for: its reader may have begun before the store was shortened. Map lock,
+/// given up while it waits.
 template <class Variant>
-void PageMap<Variant>::zero_survivors(PageRange range, RemovalOutcome& outcome) {
-    layout_.for_each(range, [&](PageIndex index, Slot<Machine>& slot) {
+void PageMap<Variant>::zero_survivors(PageRange range, WriterLock& lock, RemovalOutcome& outcome) {
+    if (memory_ == nullptr) {
+        return;
+    }
+    std::optional<PageIndex> being_read;
+    const auto zero = [&](PageIndex index, Slot<Machine>& slot) {
         // relaxed: pages enter and leave slots under the map's lock, which is held.
         const SlotWord word{slot.load(std::memory_order_relaxed)};
         if (!word.has_page()) {
@@ -211,16 +213,29 @@ void PageMap<Variant>::zero_survivors(PageRange range, RemovalOutcome& outcome) 
         PageType& page = (*frames_)[word.frame()];
         // [page-lock] acquire: pairs with the release in unlock_page.
         const std::uint32_t before = page.flags.fetch_or(page_flag::locked, std::memory_order_acquire);
-        if ((before & page_flag::locked) == 0) {
-            if ((before & page_flag::up_to_date) != 0) {
-                std::ranges::fill(memory_->bytes({index, 1}), std::byte{0});
-                set_dirty(page);
-                ++outcome.zeroed;
-            }
-            unlock_page(page);
+        if ((before & page_flag::locked) != 0) {
+            being_read = index;
+            return false;
         }
+        if ((before & page_flag::up_to_date) != 0) {
+            std::ranges::fill(memory_->bytes({index, 1}), std::byte{0});
+            set_dirty(page);
+            ++outcome.zeroed;
+        }
+        unlock_page(page);
         return true;
-    });
+    };
+    for (layout_.for_each(range, zero); being_read; layout_.for_each(range, zero)) {
+        range = {*being_read, range.end() - *being_read};
+        being_read.reset();
+        lock.unlock();
+        if (const Counted page = find(range.first)) {
+            lock_page(descriptor(page));
+            unlock_page(descriptor(page));
+            put(page);
+        }
+        lock.lock();
+    }
 }
 
 template <class Variant>

@@ -82,4 +82,13 @@ private:
     static inline thread_local State state_ = State::unregistered;
 };
 
+/// Takes `lock`; where it has to wait for it, the calling thread is offline meanwhile (invariant 8).
+template <class ReadPath, class Lock>
+void lock_offline(Lock& lock) {
+    if (!lock.try_lock()) {
+        const typename ReaderThread<ReadPath>::OfflineScope offline;
+        lock.lock();
+    }
+}
+
 }  // namespace page_map_lab

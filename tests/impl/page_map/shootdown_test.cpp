@@ -1,0 +1,166 @@
+#include "impl/page_map/shootdown.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "impl/page_map/machine.hpp"
+
+namespace page_map_lab {
+namespace {
+
+/// A machine that writes down which rights are set, and fails those it is told to.
+struct FakeMachine : RealMachine {
+    struct Call {
+        std::byte* base;
+        std::size_t bytes;
+        Access access;
+        friend bool operator==(const Call&, const Call&) = default;
+    };
+    static inline std::vector<Call> calls;
+    static inline std::size_t largest_that_fails = 0;
+
+    static Status set_access(std::byte* base, std::size_t bytes, Access access) noexcept {
+        calls.push_back({base, bytes, access});
+        if (bytes <= largest_that_fails) {
+            return fail(ErrorCode::no_memory, "no room to split", ENOMEM);
+        }
+        return {};
+    }
+};
+
+struct NoServer final : FaultServer<FakeMachine> {
+    Status serve_fault(Region<FakeMachine>&, PageIndex, Access) noexcept override { return {}; }
+};
+
+class Gathering : public ::testing::Test {
+protected:
+    struct Run {
+        const Region<FakeMachine>* region;
+        PageRange pages;
+        friend bool operator==(const Run&, const Run&) = default;
+    };
+    /// Writes down each run; fails those that hold `fails_at`.
+    struct Note {
+        std::vector<Run>* runs;
+        PageIndex fails_at = ~PageIndex{0};
+        Status operator()(Region<FakeMachine>& region, PageRange pages, ShootdownCost&) const {
+            runs->push_back({&region, pages});
+            if (pages.contains(fails_at)) {
+                return fail(ErrorCode::system, "refused " + std::to_string(pages.first));
+            }
+            return {};
+        }
+    };
+    using Gather = RangeGather<FakeMachine, Note>;
+
+    void SetUp() override {
+        FakeMachine::calls.clear();
+        FakeMachine::largest_that_fails = 0;
+    }
+
+    static std::byte* address(std::uintptr_t page) { return reinterpret_cast<std::byte*>(page * page_size); }
+
+    NoServer server;
+    AddressSpace<FakeMachine>& space = AddressSpace<FakeMachine>::this_process();
+    Region<FakeMachine> one{space, server, {.pages = {100, 1000}}, address(5000)};
+    Region<FakeMachine> other{space, server, {.pages = {0, 1000}}, address(9000)};
+    std::vector<Run> runs;
+};
+
+TEST_F(Gathering, RevokesNothingBeforeTheFlush) {
+    Gather gather(Note{&runs});
+    gather.add(one, {100, 1});
+    EXPECT_TRUE(runs.empty());
+    EXPECT_TRUE(gather.flush());
+    EXPECT_EQ(runs, (std::vector<Run>{{&one, {100, 1}}}));
+}
+
+TEST_F(Gathering, MergesAdjacentPagesOfOneRegionOnly) {
+    Gather gather(Note{&runs});
+    gather.add(one, {100, 1});
+    gather.add(one, {101, 1});
+    gather.add(one, {102, 6});
+    gather.add(other, {108, 1});  // adjacent by its number, but in another region
+    gather.add(one, {109, 1});
+    gather.add(one, {111, 1});
+    ASSERT_TRUE(gather.flush());
+    EXPECT_EQ(runs, (std::vector<Run>{{&one, {100, 8}}, {&other, {108, 1}}, {&one, {109, 1}}, {&one, {111, 1}}}));
+    EXPECT_EQ(gather.cost().pages, 11u);
+    EXPECT_EQ(gather.cost().ranges, 4u);
+}
+
+TEST_F(Gathering, FlushesEarlyWhenItIsFullAndLosesNoRun) {
+    Gather gather(Note{&runs});
+    std::vector<Run> expected;
+    for (PageIndex index = 100; index < 500; index += 2) {
+        gather.add(one, {index, 1});
+        expected.push_back({&one, {index, 1}});
+    }
+    EXPECT_FALSE(runs.empty()) << "two hundred runs do not fit the list";
+    EXPECT_LT(runs.size(), expected.size());
+    ASSERT_TRUE(gather.flush());
+    EXPECT_EQ(runs, expected);
+}
+
+TEST_F(Gathering, KeepsTheFirstFailureOfAnEarlyFlushForTheFlush) {
+    Gather gather(Note{&runs, /*fails_at=*/104});
+    for (PageIndex index = 100; index < 500; index += 2) {
+        gather.add(one, {index, 1});
+    }
+    const Status flushed = gather.flush();
+    ASSERT_FALSE(flushed);
+    EXPECT_EQ(flushed.error().message, "refused 104");
+    EXPECT_EQ(runs.size(), 200u) << "the others are revoked all the same";
+    gather.add(one, {100, 1});
+    EXPECT_TRUE(gather.flush()) << "a failure is told once";
+}
+
+TEST_F(Gathering, AFlushOfNothingSucceeds) {
+    Gather gather(Note{&runs});
+    EXPECT_TRUE(gather.flush());
+    EXPECT_TRUE(gather.flush());
+    EXPECT_TRUE(runs.empty());
+}
+
+TEST_F(Gathering, DroppingWhatIsNotFlushedEndsTheProgram) {
+    EXPECT_DEATH(
+        {
+            Gather gather(Note{&runs});
+            gather.add(one, {100, 1});
+        },
+        "dropped before it was flushed");
+}
+
+TEST_F(Gathering, OneRangeIsOneCallAtItsAddress) {
+    ShootdownCost cost;
+    ASSERT_TRUE(revoke_range(one, {103, 4}, Access::read, cost));
+    EXPECT_EQ(FakeMachine::calls,
+              (std::vector<FakeMachine::Call>{{address(5003), 4 * page_size, Access::read}}));
+    EXPECT_EQ(cost.system_calls, 1u);
+    EXPECT_EQ(cost.fallbacks, 0u);
+}
+
+TEST_F(Gathering, ARangeThatCannotBeRevokedClosesItsWholeRegion) {
+    FakeMachine::largest_that_fails = 4 * page_size;
+    ShootdownCost cost;
+    ASSERT_TRUE(revoke_range(one, {103, 4}, Access::read, cost));
+    EXPECT_EQ(FakeMachine::calls,
+              (std::vector<FakeMachine::Call>{{address(5003), 4 * page_size, Access::read},
+                                              {address(5000), 1000 * page_size, Access::none}}));
+    EXPECT_EQ(cost.system_calls, 2u);
+    EXPECT_EQ(cost.fallbacks, 1u);
+}
+
+TEST_F(Gathering, ARegionThatCannotBeClosedIsAnError) {
+    FakeMachine::largest_that_fails = 1000 * page_size;
+    ShootdownCost cost;
+    const Status revoked = revoke_range(one, {103, 4}, Access::none, cost);
+    ASSERT_FALSE(revoked);
+    EXPECT_EQ(revoked.error().code, ErrorCode::no_memory);
+}
+
+}  // namespace
+}  // namespace page_map_lab

@@ -1,0 +1,177 @@
+// Interleavings of a few instructions, made to happen: a machine whose atomics call the test at the step it asks for.
+#include <functional>
+#include <utility>
+
+#include "tests/variants/composed_variant.hpp"
+#include "variants/layout/radix.hpp"
+#include "variants/mechanism/mprotect.hpp"
+#include "variants/read_path/rcu_qsbr.hpp"
+#include "variants/shootdown/batched.hpp"
+
+namespace page_map_lab::testing {
+namespace {
+
+/// What another thread does at a step of this one; run once, on this one, with everything it needs unlocked.
+struct Steps {
+    /// Before the n-th strong exchange from now on: those take a page out of its slot.
+    static inline int exchanges_to_go = 0;
+    static inline std::function<void()> at_exchange;
+    /// After the first unlocking that follows the emptying of a slot: the memory of its page is about to be returned.
+    static inline bool slot_emptied = false;
+    static inline std::function<void()> at_punch;
+
+    static void run(std::function<void()>& step) {
+        if (step) {
+            std::exchange(step, nullptr)();
+        }
+    }
+};
+
+template <class T>
+struct StepAtomic : std::atomic<T> {
+    using std::atomic<T>::atomic;
+    using std::atomic<T>::operator=;
+
+    bool compare_exchange_strong(T& expected, T desired, std::memory_order success, std::memory_order failure) noexcept {
+        if (Steps::at_exchange && --Steps::exchanges_to_go == 0) {
+            Steps::run(Steps::at_exchange);
+        }
+        const bool exchanged = std::atomic<T>::compare_exchange_strong(expected, desired, success, failure);
+        if (exchanged && desired == static_cast<T>(SlotWord{}.with_removal().bits())) {
+            Steps::slot_emptied = true;
+        }
+        return exchanged;
+    }
+
+    void store(T value, std::memory_order order) noexcept {
+        std::atomic<T>::store(value, order);
+        // Unlocking is the one store of a 32-bit zero on the way.
+        if (sizeof(T) == 4 && value == T{} && std::exchange(Steps::slot_emptied, false)) {
+            Steps::run(Steps::at_punch);
+        }
+    }
+};
+
+/// mprotect that takes no rights while it is told not to.
+struct Stubborn {
+    static constexpr std::string_view name = "stubborn";
+    static inline bool refuses = false;
+    static Status set_access(std::byte* base, std::size_t bytes, Access access) noexcept {
+        return refuses && access == Access::none ? fail(ErrorCode::no_memory) : protect(base, bytes, access);
+    }
+};
+
+struct StepMachine : MachineWith<Stubborn> {
+    template <class T>
+    using Atomic = StepAtomic<T>;
+};
+
+/// The base variant on that machine.
+struct SteppedVariant {
+    using LayoutTag = Radix;
+    using ReadPathTag = RcuQsbr;
+    using ShootdownTag = Batched;
+    using MechanismTag = Stubborn;
+    using Machine = StepMachine;
+    using ReadPath = RcuQsbr::On<Machine>;
+    using Layout = Radix::With<ReadPath>;
+    using Shootdown = Batched::On<Machine>;
+};
+
+class Interleaving : public PageMapTest {
+protected:
+    void SetUp() override { make_map({.store = &watched}); }
+    void TearDown() override {
+        EXPECT_FALSE(Steps::at_exchange) << "the step was never reached";
+        EXPECT_FALSE(Steps::at_punch) << "the step was never reached";
+        Steps::at_exchange = nullptr;
+        Steps::at_punch = nullptr;
+        Steps::slot_emptied = false;
+        PageMapTest::TearDown();
+    }
+
+    void fail_the_next_read() {
+        watched.before_read = [done = false](PageRange) mutable -> Status {
+            return std::exchange(done, true) ? Status{} : fail(ErrorCode::io, "this read fails", EIO);
+        };
+    }
+
+    WatchedStore watched{store};
+};
+
+INSTANTIATE_TEST_SUITE_P(Stepped, Interleaving, ::testing::Values(composed_entry<SteppedVariant>()), test_name);
+
+// A failed load takes its page out of the map at a count of zero. In between another thread loads the page, writes to it
+// and puts it, which restores the count: dropping it then loses what was written.
+TEST_P(Interleaving, AFailedLoadSparesAPageThatWasLoadedAndWrittenMeanwhile) {
+    for (int exchange = 1; exchange <= 2; ++exchange) {
+        const PageIndex index = static_cast<PageIndex>(exchange);
+        fail_the_next_read();
+        Steps::exchanges_to_go = exchange;
+        Steps::at_exchange = [&] { write(index, 7); };
+        EXPECT_EQ(map->load(index).error().code, ErrorCode::io);
+        EXPECT_EQ(version(index), 7u) << "at exchange " << exchange;
+        EXPECT_EQ(remove({index, 1}), 1u) << "a mark or a reference was left";
+        EXPECT_EQ(store.stored_version(index), 7u);
+    }
+}
+
+TEST_P(Interleaving, AFailedLoadSparesAPageThatSomebodyHolds) {
+    AnyCounted held{};
+    fail_the_next_read();
+    Steps::exchanges_to_go = 1;
+    Steps::at_exchange = [&] { held = map->find(3); };
+    EXPECT_EQ(map->load(3).error().code, ErrorCode::io);
+    ASSERT_TRUE(held);
+    EXPECT_EQ(SlotWord{map->slot_bits(held)}.refcount(), 1u);
+    EXPECT_FALSE(SlotWord{map->slot_bits(held)}.removal());
+    map->put(held);
+    EXPECT_EQ(version(3), 0u);
+}
+
+// The same for a removal: the mark is what tells that somebody came and went.
+TEST_P(Interleaving, ARemovalSparesAPageThatWasWrittenJustBeforeItIsTaken) {
+    touch(5);
+    Steps::exchanges_to_go = 1;
+    Steps::at_exchange = [&] { write(5, 3); };
+    EXPECT_EQ(remove({5, 1}), 0u);
+    EXPECT_EQ(version(5), 3u);
+}
+
+// From emptying a slot until its memory was returned nobody may insert there: the punch would take the new bytes.
+TEST_P(Interleaving, NothingIsInsertedWhereAPunchIsUnderWay) {
+    write(5, 3);
+    Steps::at_punch = [&] {
+        Result<AnyCounted> early = map->insert(5);
+        EXPECT_FALSE(early);
+        EXPECT_EQ(early ? ErrorCode::system : early.error().code, ErrorCode::busy);
+        EXPECT_FALSE(map->find(5));
+        EXPECT_EQ(map->load_nowait(5).error().code, ErrorCode::try_again);
+        EXPECT_EQ(map->frames_in_use(), 1u) << "the frame is handed out only afterwards";
+    };
+    EXPECT_EQ(remove({5, 1}), 1u);
+    EXPECT_EQ(version(5), 3u);
+}
+
+// A failed load returns its page's memory without having the turn to remove, so a removal may fail just then. It clears
+// the marks that it made, and not the one that keeps the slot shut.
+TEST_P(Interleaving, ARemovalThatFailsLeavesAPunchUnderWayAlone) {
+    AnyRegion* region = map_region({.pages = {0, 16}});
+    write_mapped(region, 3, 1);
+    write_mapped(region, 5, 1);
+    fail_the_next_read();
+    Steps::at_punch = [&] {
+        Stubborn::refuses = true;
+        EXPECT_FALSE(map->remove_contig({0, 16}));
+        Stubborn::refuses = false;
+        Result<AnyCounted> early = map->insert(4);
+        EXPECT_FALSE(early) << "the punch would take its bytes";
+    };
+    EXPECT_EQ(map->load(4).error().code, ErrorCode::io);
+    EXPECT_EQ(version(4), 0u);
+    EXPECT_EQ(version(5), 1u);
+    remove_region(region);
+}
+
+}  // namespace
+}  // namespace page_map_lab::testing
