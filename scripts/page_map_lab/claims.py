@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `lab claims`."""
     parser.add_argument("name", nargs="*", metavar="NAME", help="only these claims: names or shell globs (default: all)")
     parser.add_argument("--file", type=Path, default=paths.CLAIMS, help="the claims (default: results/claims.json)")
-    parser.add_argument("--launches", type=int, default=3, metavar="N", help="fresh processes for each claim (default 3)")
+    parser.add_argument("--launches", type=int, default=5, metavar="N", help="fresh processes for each claim (default 5)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="decides orders and keys (default 1)")
     parser.add_argument("--waive", action="append", default=[], metavar="CHECK", help="a hard finding not to stop for, or all")
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep the records here")

@@ -9,6 +9,7 @@ from pathlib import Path
 from page_map_lab.machine import Machine
 
 HOTTEST = 3
+WIDEST = 120
 _TIMEOUT_S = 300
 
 
@@ -50,7 +51,9 @@ def _say(folder: Path, name: str, *arguments: str) -> str:
     command = ["perf", *arguments, "-i", str(folder / "perf.data"), "--stdio"]
     said = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False)
     text = said.stdout if said.returncode == 0 else f"perf failed: {said.stderr.strip()}\n"
-    text = "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"
+    lines = [line.rstrip() for line in text.splitlines() if line.strip(" #")]
+    # perf rules its columns as wide as the longest C++ name.
+    text = "\n".join(line[:WIDEST] if line.startswith("#") else line for line in lines) + "\n"
     (folder / name).write_text(text, encoding="utf-8")
     return text
 
@@ -63,7 +66,7 @@ def hottest(functions: str) -> list[str]:
 
 def texts(folder: Path, variant: str) -> Profile:
     """The reports of a folder that holds perf.data; each is also kept as a text file there."""
-    functions = _say(folder, "functions.txt", "report", "--no-children", "-g", "none", "--sort", "symbol", "--percent-limit", "0.5")
+    functions = _say(folder, "functions.txt", "report", "--no-children", "-g", "none", "-F", "overhead,sym", "--percent-limit", "0.5")
     callers = _say(folder, "callers.txt", "report", "--children", "-g", "caller,0.5,callee,function,percent", "--percent-limit", "2")
     annotated = [
         (symbol, _say(folder, f"annotated-{number}.txt", "annotate", "-s", symbol))

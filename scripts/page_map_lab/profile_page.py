@@ -16,13 +16,25 @@ def median(values: list[float]) -> float | None:
     return ordered[len(ordered) // 2] if ordered else None
 
 
+def fixed_parameters(record: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that have one value in all cells."""
+    cells = [cell["parameters"] for cell in record["cells"]]
+    return {name: value for name, value in cells[0].items() if all(cell.get(name) == value for cell in cells)}
+
+
+def point_of(record: dict[str, Any], cell: dict[str, Any]) -> str:
+    """The parameters in which the cell differs from others."""
+    fixed = fixed_parameters(record)
+    return " ".join(f"{name}={value}" for name, value in cell["parameters"].items() if name not in fixed)
+
+
 def cell_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
     """One row a cell: its score, and how that stands to the first variant at the same parameters."""
     rows: list[dict[str, Any]] = []
     first: dict[str, float] = {}
     for cell in record["cells"]:
         scores = [r["score"] for r in cell["repetitions"] if r.get("excluded") is None and r.get("score") is not None]
-        point = " ".join(f"{name}={value}" for name, value in cell["parameters"].items())
+        point = point_of(record, cell)
         score = median(scores)
         if score is not None:
             first.setdefault(point, score)
@@ -39,7 +51,7 @@ def cell_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def phase_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row a phase of a cell: time per operation, its share, and the phase's own counters where it has some."""
+    """One row a phase of a cell: time per operation, its share, and those of the phase's own counters that counted anything."""
     rows = []
     for cell in record["cells"]:
         phases = cell.get("phases") or []
@@ -49,14 +61,14 @@ def phase_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "variant": cell["variant"],
-                    "point": " ".join(f"{name}={value}" for name, value in cell["parameters"].items()),
+                    "point": point_of(record, cell),
                     "name": phase["name"],
                     "each": phase["ns"] / operations if operations else None,
                     "share": 100 * phase["ns"] / total if total else 0,
                     "counters": {
                         counter["name"]: counter["per_operation"]
                         for counter in phase.get("counters") or []
-                        if counter.get("per_operation") is not None
+                        if counter.get("per_operation")
                     },
                 }
             )
@@ -68,7 +80,7 @@ def counter_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "variant": cell["variant"],
-            "point": " ".join(f"{name}={value}" for name, value in cell["parameters"].items()),
+            "point": point_of(record, cell),
             **counter,
         }
         for cell in record["cells"]
@@ -87,6 +99,7 @@ def page(workload: Workload, names: list[str], measured: dict[str, Any], gate: d
         gate=gate,
         host=record.get("host") or {},
         build=record.get("build") or {},
+        fixed=fixed_parameters(record),
         cells=cell_rows(record),
         phases=phase_rows(record),
         counters=counter_rows(record),
