@@ -116,8 +116,9 @@ private:
                 return tl::unexpected(removal.error());
             }
             const VictimEvidence evidence(removal->threads);
-            if (auto why = shape_.victims == 0 ? std::nullopt : evidence.why_it_does_not_count()) {
-                all.why_discarded = *std::move(why);
+            const std::uint64_t time_ns = removal->timed.time.duration_ns();
+            if (!evidence.supports(removal->timed.time, all.logs)) {
+                all.why_discarded = evidence.why_nothing_counts();
                 all.threads_discarded = std::move(removal->threads);
                 ++all.discarded;
                 if (Clock::now() >= end_of_patience) {
@@ -125,8 +126,8 @@ private:
                 }
                 continue;
             }
-            all.times_ns.push_back(removal->timed.time_ns);
-            all.latencies.record(removal->timed.time_ns);
+            all.times_ns.push_back(time_ns);
+            all.latencies.record(time_ns);
             if (evidence.shootdowns.value) {
                 all.interrupts.push_back(*evidence.shootdowns.value / std::max(1U, shape_.victims));
             }
@@ -205,7 +206,7 @@ private:
             return sample;
         }
         const std::size_t removals = all.times_ns.size();
-        const auto middle = all.times_ns.begin() + static_cast<std::ptrdiff_t>(removals / 2);
+        const auto middle = all.times_ns.begin() + static_cast<std::ptrdiff_t>((removals - 1) / 2);
         std::nth_element(all.times_ns.begin(), middle, all.times_ns.end());
         const auto each = static_cast<double>(removals);
         const double pages_each = std::max(1.0, static_cast<double>(all.removed) / each);
@@ -243,7 +244,7 @@ private:
             return {{median_name, std::nullopt, why}, {share_name, std::nullopt, why}};
         }
         const auto exactly_one = std::count(all.interrupts.begin(), all.interrupts.end(), 1.0);
-        const auto middle = all.interrupts.begin() + static_cast<std::ptrdiff_t>(all.interrupts.size() / 2);
+        const auto middle = all.interrupts.begin() + static_cast<std::ptrdiff_t>((all.interrupts.size() - 1) / 2);
         std::nth_element(all.interrupts.begin(), middle, all.interrupts.end());
         return {{median_name, *middle, {}},
                 {share_name, static_cast<double>(exactly_one) / static_cast<double>(all.interrupts.size()), {}}};

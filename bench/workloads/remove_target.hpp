@@ -5,13 +5,13 @@
 // Thread safety: the initiator's; victims touch their words only.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bench/workloads/mapped_object.hpp"
+#include "bench/workloads/victim.hpp"
 #include "impl/store/memory_store.hpp"
 #include "impl/store/page_contents.hpp"
 
@@ -39,7 +39,7 @@ struct RemoveShape {
 
 /// A removal and how long it took.
 struct TimedRemoval {
-    std::uint64_t time_ns = 0;
+    TimeSpan time;
     RemovalOutcome outcome;
 };
 
@@ -65,14 +65,13 @@ protected:
     /// Calls `removal`, which returns a Result<RemovalOutcome>, under the clock.
     template <class Removal>
     static Result<TimedRemoval> timed(Removal&& removal) {
-        const auto started = std::chrono::steady_clock::now();
+        const auto started = VictimClock::now();
         Result<RemovalOutcome> outcome = removal();
-        const auto removed = std::chrono::steady_clock::now();
+        const auto removed = VictimClock::now();
         if (!outcome) {
             return tl::unexpected(std::move(outcome.error()));
         }
-        return TimedRemoval{static_cast<std::uint64_t>(std::chrono::nanoseconds(removed - started).count()),
-                            *std::move(outcome)};
+        return TimedRemoval{{started, removed}, *std::move(outcome)};
     }
 
     /// What is wrong with the victims' words, or empty.

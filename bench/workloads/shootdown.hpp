@@ -2,8 +2,9 @@
 //
 // The initiator gathers the pages and flushes (that is timed), then reopens everything (that is not: granting flushes
 // nothing) and touches the pages again. Victims spin all the time. One operation is one flush; the score is the median
-// operation of the repetition over the pages it revoked. The floors make the raw calls on the same pages: `single` one call a
-// page, `ranged` one call for all, which for strided pages takes the hull, with the pages in between.
+// operation of the repetition over the pages it revoked; operations during which a victim did not run are discarded, and
+// counted. The floors make the raw calls on the same pages: `single` one call a page, `ranged` one call for all, which for
+// strided pages takes the hull, with the pages in between.
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -94,7 +95,7 @@ public:
 
 private:
     struct Operations {
-        std::vector<std::uint64_t> times_ns;
+        std::vector<TimeSpan> times;
         ShootdownCost cost;
     };
 
@@ -131,9 +132,9 @@ private:
 
     Status initiate(ShootdownObject<Machine>& object, TeamMember& member, std::chrono::nanoseconds at_least,
                     Operations& done) const {
-        using Clock = std::chrono::steady_clock;
+        using Clock = VictimClock;
         constexpr std::size_t most_operations = 100'000;
-        done.times_ns.reserve(most_operations);
+        done.times.reserve(most_operations);
         member.start();
         const auto deadline = Clock::now() + at_least;
         Status outcome;
@@ -143,12 +144,12 @@ private:
             const auto started = Clock::now();
             outcome = Revoker::revoke(object, done.cost);
             const auto revoked = Clock::now();
-            done.times_ns.push_back(static_cast<std::uint64_t>(std::chrono::nanoseconds(revoked - started).count()));
+            done.times.push_back({started, revoked});
             if (outcome) {
                 outcome = object.reopen();
             }
-        } while (outcome && Clock::now() < deadline && done.times_ns.size() < most_operations);
-        member.stop(done.times_ns.size());
+        } while (outcome && Clock::now() < deadline && done.times.size() < most_operations);
+        member.stop(done.times.size());
         member.request_stop();
         return outcome;
     }
@@ -196,39 +197,39 @@ private:
 
     Sample sample_of(std::vector<ThreadReport> reports, Operations done, const std::vector<VictimLog>& logs) const {
         Sample sample;
-        const std::size_t operations = done.times_ns.size();
-        NamedHistogram latency{"latency", "initiator", {}};
-        for (const std::uint64_t time_ns : done.times_ns) {
-            latency.latencies.record(time_ns);
-        }
-        const auto middle = done.times_ns.begin() + static_cast<std::ptrdiff_t>(operations / 2);
-        std::nth_element(done.times_ns.begin(), middle, done.times_ns.end());
-        const auto pages = static_cast<double>(pages_);
-        sample.score = static_cast<double>(*middle) / pages;
-
         const VictimEvidence evidence(reports);
-        const double expected = static_cast<double>(done.cost.system_calls) * victims_;
-        sample.metrics = victim_metrics(evidence, logs, operations, expected);
+        std::vector<std::uint64_t> times_ns;
+        NamedHistogram latency{"latency", "initiator", {}};
+        for (const TimeSpan& time : done.times) {
+            if (evidence.supports(time, logs)) {
+                times_ns.push_back(time.duration_ns());
+                latency.latencies.record(times_ns.back());
+            }
+        }
+        const auto pages = static_cast<double>(pages_);
+        if (times_ns.empty()) {
+            sample.excluded = evidence.why_nothing_counts();
+        } else {
+            const auto middle = times_ns.begin() + static_cast<std::ptrdiff_t>((times_ns.size() - 1) / 2);
+            std::nth_element(times_ns.begin(), middle, times_ns.end());
+            sample.score = static_cast<double>(*middle) / pages;
+        }
+        const std::size_t operations = done.times.size();
+        sample.metrics = victim_metrics(evidence, logs, operations, static_cast<double>(done.cost.system_calls) * victims_);
         const Metric& interrupts = sample.metrics.front();
         sample.metrics.push_back(interrupts.value ? Metric{"interrupts_per_page", *interrupts.value / pages, {}}
                                                   : Metric{"interrupts_per_page", std::nullopt, interrupts.why});
         sample.metrics.push_back({"system_calls_per_operation",
                                   static_cast<double>(done.cost.system_calls) / static_cast<double>(operations), {}});
+        sample.metrics.push_back({"operations", static_cast<double>(operations), {}});
+        sample.metrics.push_back({"operations_discarded", static_cast<double>(operations - times_ns.size()), {}});
         sample.histograms.push_back(std::move(latency));
-        NamedHistogram stalls{"stall", "victim", {}};
-        for (const VictimLog& log : logs) {
-            stalls.latencies.merge(log.stalls);
-        }
         if (victims_ != 0) {
+            NamedHistogram stalls{"stall", "victim", {}};
+            for (const VictimLog& log : logs) {
+                stalls.latencies.merge(log.stalls);
+            }
             sample.histograms.push_back(std::move(stalls));
-            sample.excluded = evidence.why_it_does_not_count();
-        }
-        constexpr double least_interrupts = 0.9;
-        if (!sample.excluded && victims_ != 0 && evidence.shootdowns.value && evidence.page_faults == 0 &&
-            *evidence.shootdowns.value < least_interrupts * expected) {
-            sample.excluded = "the victims took " + std::to_string(static_cast<long>(*evidence.shootdowns.value)) +
-                              " shootdown interrupts where " + std::to_string(static_cast<long>(expected)) +
-                              " were sent: their processors were not running all the time";
         }
         sample.threads = std::move(reports);
         return sample;

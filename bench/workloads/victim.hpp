@@ -9,30 +9,63 @@
 // Invariant: the word at the end has grown by exactly the iterations that were counted: no write of a victim is lost.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <vector>
 
 #include "bench/harness/latency_histogram.hpp"
 #include "bench/harness/thread_team.hpp"
 
 namespace page_map_lab::bench {
 
-inline constexpr std::uint64_t stall_threshold_ns = 1000;
+using VictimClock = std::chrono::steady_clock;
 
-/// What one victim saw.
+/// From when to when something happened.
+struct TimeSpan {
+    VictimClock::time_point started;
+    VictimClock::time_point ended;
+
+    VictimClock::duration overlap(const TimeSpan& other) const {
+        return std::max(VictimClock::duration::zero(), std::min(ended, other.ended) - std::max(started, other.started));
+    }
+    bool covers(const TimeSpan& other) const { return started <= other.started && other.ended <= ended; }
+    std::uint64_t duration_ns() const {
+        return static_cast<std::uint64_t>(std::chrono::nanoseconds(ended - started).count());
+    }
+};
+
+inline constexpr auto stall_threshold = std::chrono::microseconds(1);
+/// Longer than interrupts take one after the other: the victim was not running.
+inline constexpr auto pause_threshold = std::chrono::microseconds(100);
+
+/// What one victim saw, over one run or several.
 struct VictimLog {
     std::uint64_t iterations = 0;
     std::uint64_t stalled_ns = 0;
     std::uint64_t duration_ns = 0;
     LatencyHistogram stalls;
+    TimeSpan last_run{};             ///< from its first look at the clock to its last
+    std::vector<TimeSpan> pauses{};  ///< of the last run
+
+    /// Whether the victim was at work from the start of `operation` to its end, but for a twentieth of it at most.
+    bool was_running_during(const TimeSpan& operation) const {
+        auto paused = VictimClock::duration::zero();
+        for (const TimeSpan& pause : pauses) {
+            paused += pause.overlap(operation);
+        }
+        return last_run.covers(operation) && paused <= (operation.ended - operation.started) / 20;
+    }
 };
 
 /// Increments until the run is over. `word(step)` is where the step-th block of sixteen increments goes.
 template <class Word>
 [[gnu::noinline]] void suffer(VictimLog& log, const TeamMember& member, Word&& word) {
-    using Clock = std::chrono::steady_clock;
     constexpr std::uint64_t increments_per_look = 16;
-    const auto started = Clock::now();
+    constexpr std::size_t most_pauses = 4096;
+    log.pauses.clear();
+    log.pauses.reserve(most_pauses);
+    const auto started = VictimClock::now();
     auto last = started;
     std::uint64_t step = 0;
     do {
@@ -40,16 +73,20 @@ template <class Word>
         for (std::uint64_t increment = 0; increment < increments_per_look; ++increment) {
             *counted = *counted + 1;
         }
-        const auto now = Clock::now();
-        const auto gap_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(now - last).count());
-        if (gap_ns > stall_threshold_ns) {
-            log.stalls.record(gap_ns);
-            log.stalled_ns += gap_ns;
+        const auto now = VictimClock::now();
+        if (now - last > stall_threshold) {
+            const TimeSpan gap{last, now};
+            log.stalls.record(gap.duration_ns());
+            log.stalled_ns += gap.duration_ns();
+            if (now - last > pause_threshold && log.pauses.size() < most_pauses) {
+                log.pauses.push_back(gap);
+            }
         }
         last = now;
     } while (!member.stopping());
     log.iterations += step * increments_per_look;
-    log.duration_ns += static_cast<std::uint64_t>(std::chrono::nanoseconds(last - started).count());
+    log.last_run = {started, last};
+    log.duration_ns += log.last_run.duration_ns();
 }
 
 }  // namespace page_map_lab::bench

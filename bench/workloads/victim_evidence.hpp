@@ -1,7 +1,7 @@
 // What the victims of a run prove: that they ran, how often they were interrupted, and what they lost.
 //
-// A descheduled victim makes a shootdown look ten times cheaper than it is, so a run in which one did not stay on its
-// processor does not count, and interrupts are counted where they arrive: tlb:tlb_flush with reason 1, on the victim.
+// A descheduled victim makes a shootdown look ten times cheaper than it is, so an operation during which one paused, began
+// late or had ended does not count; and interrupts are counted where they arrive: tlb:tlb_flush with reason 1, on the victim.
 //
 // Thread safety: plain functions.
 #pragma once
@@ -41,36 +41,26 @@ struct VictimEvidence {
         : shootdowns(sum_counter(threads, "victim", "tlb_flush_remote_received")),
           function_calls(sum_counter(threads, "victim", "call_function_interrupts")),
           context_switches(sum_counter(threads, "victim", "context_switches").value.value_or(0)),
-          page_faults(sum_counter(threads, "victim", "page_faults").value.value_or(0)) {
-        double initiator_ns = 0;
-        for (const ThreadReport& thread : threads) {
-            initiator_ns = thread.role == "initiator" ? static_cast<double>(thread.duration_ns) : initiator_ns;
-        }
-        for (const ThreadReport& thread : threads) {
-            if (thread.role == "victim" && initiator_ns != 0) {
-                const auto ran_ns = static_cast<double>(std::min(thread.cpu_ns, thread.duration_ns));
-                processor_share = std::min(processor_share, ran_ns / initiator_ns);
-            }
-        }
-    }
+          page_faults(sum_counter(threads, "victim", "page_faults").value.value_or(0)) {}
 
     Metric shootdowns;
     Metric function_calls;
     double context_switches;
     double page_faults;
-    double processor_share = 1;  ///< of the victim that had least: its processor time over the initiator's wall time
 
-    /// Why the run may not be used. A victim that faults may sleep in its fault: that is the policy's price, not noise.
-    std::optional<std::string> why_it_does_not_count() const {
-        // A victim that waits for its processor when the run begins is switched out without being counted, so the time
-        // decides. That of short runs is exact to a few microseconds only, hence not simply 1.
-        const double least_share = page_faults == 0 ? 0.9 : 0.5;
-        if (processor_share < least_share) {
-            return "a victim was switched out " + std::to_string(static_cast<long>(context_switches)) +
-                   " times and ran " + std::to_string(static_cast<int>(processor_share * 100)) +
-                   " % of the time: run on a quieter machine, or with fewer threads";
-        }
-        return std::nullopt;
+    /// Whether the victims were at work throughout an operation. A victim that faults may sleep in its fault: that is the
+    /// policy's price, so nothing can be said against it.
+    bool supports(const TimeSpan& operation, const std::vector<VictimLog>& logs) const {
+        return page_faults != 0 || std::all_of(logs.begin(), logs.end(), [&](const VictimLog& log) {
+                   return log.was_running_during(operation);
+               });
+    }
+
+    /// For a repetition that no operation supports.
+    std::string why_nothing_counts() const {
+        return "no operation had its victims at work throughout (they were switched out " +
+               std::to_string(static_cast<long>(context_switches)) +
+               " times): run on a quieter machine, or with fewer threads or pages";
     }
 };
 
