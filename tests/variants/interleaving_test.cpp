@@ -153,6 +153,45 @@ TEST_P(Interleaving, NothingIsInsertedWhereAPunchIsUnderWay) {
     EXPECT_EQ(version(5), 3u);
 }
 
+/// Calls the test as a phase begins. The map is locked then, which a fault on a page that is there never minds.
+struct AtPhase final : PhaseObserver {
+    AtPhase(Phase phase, std::function<void()> act) : phase_(phase), act_(std::move(act)) {}
+    void enter(Phase phase) noexcept override {
+        if (phase == phase_) {
+            act_();
+        }
+    }
+    void finish() noexcept override {}
+
+private:
+    Phase phase_;
+    std::function<void()> act_;
+};
+
+// A write between any two passes is kept. Until the flush the hardware lets it pass, and its page goes with it; from then on
+// it is a fault that takes its page back: closed, collected, or about to be dropped.
+TEST_P(Interleaving, AWriteBetweenTwoPassesIsKept) {
+    AnyRegion* region = map_region({.pages = {0, 16}});
+    std::uint64_t newest = 0;
+    for (const Phase phase : {Phase::revoke, Phase::flush, Phase::collect, Phase::write_back, Phase::free}) {
+        for (PageIndex index = 4; index < 8; ++index) {
+            write_mapped(region, index, newest + 1);
+        }
+        newest += 2;
+        AtPhase observer(phase, [&] { write_mapped(region, 6, newest); });
+        Result<RemovalOutcome> outcome = map->remove_contig({0, 16}, &observer);
+        ASSERT_TRUE(outcome);
+        const std::string_view name = phase_names[static_cast<std::size_t>(phase)];
+        EXPECT_EQ(outcome->removed, phase <= Phase::flush ? 4u : 3u) << name;
+        const Status sound = map->audit();
+        EXPECT_TRUE(sound) << name << ": " << sound.error().text();
+        EXPECT_EQ(mapped_version(region, 6), newest) << name;
+        EXPECT_EQ(remove({0, 16}), 1u) << name;
+        EXPECT_EQ(store.stored_version(6), newest) << name;
+    }
+    remove_region(region);
+}
+
 // A failed load returns its page's memory without having the turn to remove, so a removal may fail just then. It clears
 // the marks that it made, and not the one that keeps the slot shut.
 TEST_P(Interleaving, ARemovalThatFailsLeavesAPunchUnderWayAlone) {

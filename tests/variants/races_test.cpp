@@ -1,9 +1,11 @@
 // Races between operations that a test can bring about through the store's calls, and what must outlive them.
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "tests/variants/page_map_fixture.hpp"
 
@@ -109,6 +111,65 @@ TEST_P(Races, FreeUnusedSparesAPageThatIsMappedWhileItWrites) {
     EXPECT_EQ(mapped_version(region, 1), 0u);
     EXPECT_EQ(map->page_count(), 1u);
     remove_region(region);
+}
+
+// Each writer has private copies of its own, which nothing that happens to the object may change or lose; readers of the
+// object go on through every change of a protection that still lets them.
+TEST_P(Races, PrivateCopiesAndReadersOutliveRemovalsAndProtections) {
+    constexpr std::uint64_t pages = 16;
+    constexpr int steps = 400;
+    make_map();
+    AnyRegion* shared = map_region({.pages = {0, pages}});
+    std::atomic<int> working{3};
+    std::atomic<int> wrong{0};
+    auto offline = map->offline_scope();  // this thread only waits
+    std::vector<std::thread> threads;
+    for (std::uint64_t writer = 1; writer <= 2; ++writer) {
+        threads.emplace_back([&, writer] {
+            const auto registration = map->register_thread();
+            AnyRegion* own = map_region({.pages = {0, pages}, .sharing = Sharing::copy_on_write});
+            std::array<std::uint64_t, pages> versions{};
+            for (std::uint64_t step = 1; step <= steps; ++step) {
+                const PageIndex index = (step * 7 + writer) % pages;
+                if (step % pages == 0) {
+                    // Anew, so that first writes go on meeting shootdowns.
+                    remove_region(own);
+                    own = map_region({.pages = {0, pages}, .sharing = Sharing::copy_on_write});
+                    versions.fill(0);
+                }
+                wrong += mapped_version(own, index) != versions[index];
+                versions[index] = writer << 32 | step;
+                write_mapped(own, index, versions[index]);
+                wrong += mapped_version(own, index) != versions[index];
+                map->quiescent();
+            }
+            remove_region(own);
+            --working;
+        });
+    }
+    threads.emplace_back([&] {
+        const auto registration = map->register_thread();
+        for (int step = 0; step < steps; ++step) {
+            wrong += mapped_version(shared, static_cast<PageIndex>(step) % pages) != 0u;
+            map->quiescent();
+        }
+        --working;
+    });
+    threads.emplace_back([&] {
+        const auto registration = map->register_thread();
+        for (std::uint64_t turn = 0; working.load() > 0; ++turn) {
+            wrong += !map->remove_contig({turn % pages, 1 + turn % 5});
+            wrong += !map->protect_region(shared, turn % 2 == 0 ? Access::read : Access::write);
+            map->quiescent();
+            std::this_thread::yield();
+        }
+    });
+    for (std::thread& one : threads) {
+        one.join();
+    }
+    offline.reset();
+    EXPECT_EQ(wrong.load(), 0);
+    remove_region(shared);
 }
 
 // A load that has read the old bytes when the store is shortened must not bring them back.
