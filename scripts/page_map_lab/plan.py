@@ -61,8 +61,8 @@ class Effort:
 
 # Sized so that the quick matrix ends within ten minutes on two cores; full is for people who can wait.
 EFFORTS = {
-    ("quick", COVERAGE): Effort(1, 2, 1000),
-    ("quick", INTERVAL): Effort(3, 2, 1000),
+    ("quick", COVERAGE): Effort(1, 5, 1000),
+    ("quick", INTERVAL): Effort(3, 5, 1000),
     ("full", COVERAGE): Effort(3, 100, 400),
     ("full", INTERVAL): Effort(5, 100, 400),
     ("full", PLACED): Effort(5, 100, 400),
