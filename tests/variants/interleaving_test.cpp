@@ -11,14 +11,15 @@
 namespace page_map_lab::testing {
 namespace {
 
-/// What another thread does at a step of this one; run once, on this one, with everything it needs unlocked.
+/// What another thread does at a step of this one; run once, on this one, with everything it needs unlocked. Every thread has
+/// its own: the address space of this machine is asked about all later faults of the process.
 struct Steps {
     /// Before the n-th strong exchange from now on: those take a page out of its slot.
-    static inline int exchanges_to_go = 0;
-    static inline std::function<void()> at_exchange;
+    static inline thread_local int exchanges_to_go = 0;
+    static inline thread_local std::function<void()> at_exchange;
     /// After the first unlocking that follows the emptying of a slot: the memory of its page is about to be returned.
-    static inline bool slot_emptied = false;
-    static inline std::function<void()> at_punch;
+    static inline thread_local bool slot_emptied = false;
+    static inline thread_local std::function<void()> at_punch;
 
     static void run(std::function<void()>& step) {
         if (step) {
