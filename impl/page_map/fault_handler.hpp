@@ -22,7 +22,7 @@ class FaultDomain {
 public:
     virtual ~FaultDomain() = default;
 
-    /// Serves a fault at `address` that wanted `access`. On `failed`, `why` holds the code of SEMANTICS.md, section 2.
+    /// Serves a fault at `address` that wanted `access`. On `failed`, `why` holds the code of docs/semantics.md, Faults.
     virtual FaultOutcome serve(std::byte* address, Access access, ErrorCode& why) noexcept = 0;
 };
 

@@ -7,7 +7,7 @@
 // Thread safety: every member from any thread that holds a ReaderThread<ReadPath>, construction and destruction apart.
 // Members that exclude each other by the removal word say what a concurrent caller gets.
 //
-// Invariants (SEMANTICS.md, section 3), each kept where it is named:
+// Invariants (docs/memory-model.md), each kept where it is named:
 //   1. A thread that holds a slot reference sees its page's data unchanged by removal until it puts it.
 //      (empty_unclaimed_slots takes a page only while its word is {0 references, REMOVAL})
 //   2. A page is freed only after every address space that could hold a translation for it was shot down, and every entry

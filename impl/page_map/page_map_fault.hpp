@@ -4,7 +4,7 @@
 // lock; otherwise a late call would reopen what a remover closed in between. The page is held by a slot reference until
 // its entry is written; from then on the entry is a weak reference that a remover can take away.
 //
-// Source: the reference's handle_page_fault, as SEMANTICS.md, section 2, tells it.
+// Source: the reference's handle_page_fault, as docs/semantics.md tells it.
 #pragma once
 
 #include <algorithm>

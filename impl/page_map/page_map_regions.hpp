@@ -1,6 +1,6 @@
 // The reverse map: adding, protecting, pinning and removing regions.
 //
-// Source: the reference, lines 15 to 31; munmap and mprotect as SEMANTICS.md, sections 2 to 4, correct them.
+// Source: the reference, lines 15 to 31; munmap and mprotect as docs/semantics.md corrects them.
 #pragma once
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 // The marks make a removal abortable: pass 1 sets REMOVAL in the slots of unused pages, whoever uses such a page clears it
 // on the way (find), and pass 6 drops only what still has it. What is revoked in between faults back softly.
 //
-// Source: the reference, lines 284 to 594, corrected as SEMANTICS.md, sections 3 and 4, say.
+// Source: the reference, lines 284 to 594, corrected as docs/semantics.md says.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // Making the store equal to the map, and what is built on it: writeback, free_unused, remove_or_zero, destroy.
 //
-// Source: the later versions of the reference, as SEMANTICS.md, section 2, tells them; the ABA of its remove_or_zero
+// Source: the later versions of the reference, as docs/semantics.md tells them; the ABA of its remove_or_zero
 // (defect 12) is closed by the REMOVAL mark.
 #pragma once
 

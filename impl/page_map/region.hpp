@@ -33,7 +33,7 @@ struct RegionOptions {
 template <class Machine>
 class FaultServer {
 public:
-    /// Makes `index` accessible in `region`, which the caller has pinned. Errors: SEMANTICS.md, section 2, Faults.
+    /// Makes `index` accessible in `region`, which the caller has pinned. Errors: docs/semantics.md, Faults.
     virtual Status serve_fault(Region<Machine>& region, PageIndex index, Access wanted) noexcept = 0;
 
 protected:

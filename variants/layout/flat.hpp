@@ -3,7 +3,7 @@
 // Thread safety: find_slot by anyone; everything else under the map's lock. Progress: find_slot is wait-free.
 //
 // Invariants:
-//   1. The reservation never moves: a slot's address is stable (SEMANTICS invariant 5).
+//   1. The reservation never moves: a slot's address is stable (invariant 5).
 //   2. A page's bit in the claimed map is set exactly while its slot is claimed.
 //
 // Cost: 8.1 bytes a page where pages are dense; the address space of the whole object, of which only what is touched

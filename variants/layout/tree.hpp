@@ -10,7 +10,7 @@
 //   1. What a lock-free reader can reach is complete: a new path, and a new top, is built aside and published by one
 //      store.
 //   2. A node is unlinked before it is retired, and its own links stay as they are: a reader on it goes on unharmed.
-//   3. Slots live in leaves only, and a leaf never moves: a slot's address is stable (SEMANTICS invariant 5).
+//   3. Slots live in leaves only, and a leaf never moves: a slot's address is stable (invariant 5).
 //   4. `present` of a node that is in the tree is never zero.
 //   5. A directory's link is what the links of the two top levels lead to. Readers that have the root word of an
 //      earlier height walk its directory, which no longer follows: they see the tree as it was when they loaded the
