@@ -88,6 +88,13 @@ ParameterAxis ParameterAxis::option(std::string name, std::vector<std::string> c
     return axis;
 }
 
+ParameterAxis ParameterAxis::option(std::string name, std::uint64_t value, std::uint64_t minimum,
+                                    std::uint64_t maximum) {
+    ParameterAxis axis = numbers(std::move(name), {value}, {value}, minimum, maximum);
+    axis.unnamed = value;
+    return axis;
+}
+
 ParameterAxis ParameterAxis::numbers(std::string name, std::vector<std::uint64_t> smoke,
                                      std::vector<std::uint64_t> real, std::uint64_t minimum, std::uint64_t maximum) {
     ParameterAxis axis;

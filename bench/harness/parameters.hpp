@@ -68,6 +68,8 @@ struct ParameterAxis {
     static ParameterAxis words(std::string name, std::vector<std::string> values, std::vector<std::string> more = {});
     /// A word axis that stays at its first choice, unnamed, unless the user sweeps it with --set.
     static ParameterAxis option(std::string name, std::vector<std::string> choices);
+    /// A number axis that stays at `value`, unnamed, unless the user sweeps it with --set.
+    static ParameterAxis option(std::string name, std::uint64_t value, std::uint64_t minimum, std::uint64_t maximum);
     /// A number axis.
     static ParameterAxis numbers(std::string name, std::vector<std::uint64_t> smoke, std::vector<std::uint64_t> real,
                                  std::uint64_t minimum = 1, std::uint64_t maximum = std::uint64_t{1} << 52);

@@ -15,8 +15,8 @@
 
 namespace page_map_lab::bench {
 
-/// Whether this process may read `address` now. The kernel obeys the mapping's rights in our place and answers EFAULT, so
-/// that no fault handler opens what is asked about. Cost: one system call.
+/// Whether this process may read `address` now. The kernel obeys the mapping's rights in our place and answers EFAULT,
+/// so that no fault handler opens what is asked about. Cost: one system call.
 inline bool is_readable(const std::byte* address) {
     char byte = 0;
     iovec local{&byte, 1};

@@ -2,8 +2,8 @@
 //
 // Each thread touches every page of its slice once, reading or writing one word, and times each touch on its own: two
 // readings of the steady clock, about 50 ns of the several thousand that a fault takes, are in each. A touch is the
-// processor's fault, the SIGSEGV handler, the page map, the mprotect, and for `soft` and `hard` the kernel's own fault that
-// fills the new region's page table. The score is the mean touch.
+// processor's fault, the SIGSEGV handler, the page map, the mprotect, and for `soft` and `hard` the kernel's own fault
+// that fills the new region's page table. The score is the mean touch.
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -60,7 +60,8 @@ public:
         std::vector<LatencyHistogram> latencies(threads_);
         auto reports = team.run({{"toucher", threads_}}, {}, [&](TeamMember& member) -> Status {
             const PageIndex first = member.index() * slice_;
-            const std::vector<std::uint64_t> words = words_of(first, kind_ == FaultKind::write ? version_ : stored_version_);
+            const std::vector<std::uint64_t> words =
+                words_of(first, kind_ == FaultKind::write ? version_ : stored_version_);
             member.start();
             const std::uint64_t sum = kind_ == FaultKind::write
                                           ? touch_all(latencies[member.index()], first,
@@ -139,8 +140,9 @@ private:
 
     void write_the_rest(PageIndex first) const {
         for (PageIndex page = 0; page < slice_; ++page) {
-            fill_contents({target_->address_of(first + page) + sizeof(std::uint64_t), page_size - sizeof(std::uint64_t)},
-                          first + page, version_, sizeof(std::uint64_t));
+            fill_contents(
+                {target_->address_of(first + page) + sizeof(std::uint64_t), page_size - sizeof(std::uint64_t)},
+                first + page, version_, sizeof(std::uint64_t));
         }
     }
 

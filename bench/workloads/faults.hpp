@@ -86,7 +86,8 @@ public:
         if (kind == FaultKind::write) {
             const auto written = object_.map().writeback(pages_);
             if (!written || written->written_back != pages_.count) {
-                return "writing back " + std::to_string(pages_.count) + " pages that were written through the region wrote " +
+                return "writing back " + std::to_string(pages_.count) +
+                       " pages that were written through the region wrote " +
                        std::to_string(written ? written->written_back : 0);
             }
             for (PageIndex page = 0; page < pages_.count; ++page) {

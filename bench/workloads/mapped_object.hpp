@@ -1,9 +1,9 @@
 // One object behind a page map of some variant: its memory, its frames, its regions; for workloads that move pages.
 //
-// Thread safety: the map's members as PageMap says; making, attaching and retiring from one thread at a time. Every member
-// brings the calling thread online for itself, so that it need not hold a Thread.
-// Invariant: an object that cannot be taken apart (its map is broken, or its store fails) is left behind whole: the
-// workload's check reports it, and the process goes on to write the record.
+// Thread safety: the map's members as PageMap says; making, attaching and retiring from one thread at a time. Every
+// member brings the calling thread online for itself, so that it need not hold a Thread. Invariant: an object that
+// cannot be taken apart (its map is broken, or its store fails) is left behind whole: the workload's check reports it,
+// and the process goes on to write the record.
 #pragma once
 
 #include <algorithm>
@@ -38,7 +38,8 @@ public:
     using Region = typename Map::RegionType;
     using Online = typename Map::Thread::OnlineScope;
 
-    /// Throws std::runtime_error where the system has no room. `store` outlives the process where the object is left behind.
+    /// Throws std::runtime_error where the system has no room. `store` outlives the process where the object is left
+    /// behind.
     MappedObject(ObjectShape shape, std::shared_ptr<Store> store, Environment& environment,
                  std::function<bool()> reclaim = {})
         : environment_(environment), parts_(std::make_unique<Parts>(shape, std::move(store), std::move(reclaim))) {

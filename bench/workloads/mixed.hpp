@@ -1,11 +1,11 @@
 // The mixed workload: readers and writers over an object that is larger than its map, and an evictor that keeps the map
 // within its frames.
 //
-// Every thread reads any page and writes pages of its own, part of the time through load and put, part of the time through a
-// mapping. Where no frame is free, whoever needs one sweeps on and removes a run of pages. Closed loop: threads go as fast
-// as they can, and one operation in sixteen is timed (two readings of the steady clock, about 50 ns in sixteen operations).
-// With --set interval_ns=N it is an open loop: an operation is due every N ns on each thread, all are timed, and from when
-// they were due: a late start counts.
+// Every thread reads any page and writes pages of its own, part of the time through load and put, part of the time
+// through a mapping. Where no frame is free, whoever needs one sweeps on and removes a run of pages. Closed loop:
+// threads go as fast as they can, and one operation in sixteen is timed (two readings of the steady clock, about 50 ns
+// in sixteen operations). With --set interval_ns=N it is an open loop: an operation is due every N ns on each thread,
+// all are timed, and from when they were due: a late start counts.
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -34,7 +34,8 @@ public:
     MixedCell(const Parameters& parameters, MakeTarget make_target)
         : make_target_(std::move(make_target)),
           shape_{.pages = parameters.number("pages"),
-                 .frames = std::max<std::uint64_t>(1, parameters.number("pages") * parameters.number("frames_percent") / 100),
+                 .frames =
+                     std::max<std::uint64_t>(1, parameters.number("pages") * parameters.number("frames_percent") / 100),
                  .run_pages = parameters.number("run_pages")},
           threads_(static_cast<unsigned>(parameters.number("threads"))),
           write_percent_(parameters.number("write_percent")),
@@ -74,8 +75,9 @@ public:
     CheckOutcome check(Environment&) override {
         Digest digest;
         std::string wrong = wrong_reads_ == 0 ? target_->finish(digest)
-                                              : std::to_string(wrong_reads_) + " reads saw a version that was overwritten "
-                                                                               "before, or never written";
+                                              : std::to_string(wrong_reads_) +
+                                                    " reads saw a version that was overwritten "
+                                                    "before, or never written";
         return {wrong.empty(), digest.text(), std::move(wrong)};
     }
 
@@ -149,20 +151,18 @@ private:
 
 /// What the mixed workload asks, without subjects.
 inline WorkloadDescription mixed_question() {
-    const auto fixed = [](std::string name, std::uint64_t value, std::uint64_t minimum, std::uint64_t maximum) {
-        ParameterAxis axis = ParameterAxis::numbers(std::move(name), {value}, {value}, minimum, maximum);
-        axis.unnamed = value;
-        return axis;
-    };
     std::vector<std::string> patterns = key_pattern_names();
     std::rotate(patterns.begin(), std::find(patterns.begin(), patterns.end(), "zipf"), patterns.end());
-    ParameterAxis threads = ParameterAxis::threads();
     return {.name = "mixed",
             .question = "Which variant serves readers and writers best while an evictor keeps the map small?",
             .parameters = {ParameterAxis::numbers("pages", {512}, {65536}, 1, std::uint64_t{1} << 24),
-                           ParameterAxis::option("pattern", patterns), fixed("frames_percent", 50, 1, 100),
-                           fixed("write_percent", 20, 0, 100), fixed("mapped_percent", 50, 0, 100),
-                           fixed("run_pages", 64, 1, 4096), fixed("interval_ns", 0, 0, 1'000'000'000), threads},
+                           ParameterAxis::option("pattern", patterns),
+                           ParameterAxis::option("frames_percent", 50, 1, 100),
+                           ParameterAxis::option("write_percent", 20, 0, 100),
+                           ParameterAxis::option("mapped_percent", 50, 0, 100),
+                           ParameterAxis::option("run_pages", 64, 1, 4096),
+                           ParameterAxis::option("interval_ns", 0, 0, 1'000'000'000),
+                           ParameterAxis::threads()},
             .score = {.metric = "operations_per_second", .unit = "1/s", .lower_is_better = false},
             .possible = [](const Parameters& parameters) -> Status {
                 // Each thread may hold a page and want another.

@@ -2,8 +2,8 @@
 //
 // Virtual, so that the workload is compiled once; a whole run of a thread is one call, its loop one instantiation.
 //
-// Thread safety: `work` from any number of threads at once, each with a plan whose written pages are its own; the rest while
-// nobody works.
+// Thread safety: `work` from any number of threads at once, each with a plan whose written pages are its own; the rest
+// while nobody works.
 #pragma once
 
 #include <chrono>
@@ -119,7 +119,8 @@ public:
         if (!lost) {
             return lost.error().text();
         }
-        return *lost ? "the store does not hold what was written last to page " + std::to_string(**lost) : std::string();
+        return *lost ? "the store does not hold what was written last to page " + std::to_string(**lost)
+                     : std::string();
     }
 
 private:
@@ -190,7 +191,8 @@ private:
     }
 
     /// Each operation when it is due, or at once where it is late.
-    [[gnu::noinline]] Status work_open(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member, MixedLog& log) {
+    [[gnu::noinline]] Status work_open(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member,
+                                       MixedLog& log) {
         std::uint64_t operations = 0;
         Status outcome;
         member.start();

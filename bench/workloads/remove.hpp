@@ -1,10 +1,10 @@
 // The remove workload: what taking a range of pages away costs, from marking them to giving their memory back.
 //
-// Each removal is a run of the team of its own: the initiator prepares (pages resident, mapped, partly dirty), everybody
-// starts, the initiator removes under its clock, and everybody's counters are read: so interrupts are counted per removal,
-// on the victim's thread. The score is the median removal of the repetition over the pages it removed. Phases come from
-// further removals that are not scored: one whose observer reads the clock at each border (about 25 ns a border), and in
-// the first repetition one that reads counters there (about 1 us a border).
+// Each removal is a run of the team of its own: the initiator prepares (pages resident, mapped, partly dirty),
+// everybody starts, the initiator removes under its clock, and everybody's counters are read: so interrupts are counted
+// per removal, on the victim's thread. The score is the median removal of the repetition over the pages it removed.
+// Phases come from further removals that are not scored: one whose observer reads the clock at each border (about 25 ns
+// a border), and in the first repetition one that reads counters there (about 1 us a border).
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -104,7 +104,8 @@ private:
         std::string why_discarded;
     };
 
-    Status remove_repeatedly(RemoveTarget& target, std::chrono::nanoseconds at_least, ThreadTeam& team, Repetition& all) {
+    Status remove_repeatedly(RemoveTarget& target, std::chrono::nanoseconds at_least, ThreadTeam& team,
+                             Repetition& all) {
         constexpr std::size_t fewest_removals = 3;
         constexpr auto patience = std::chrono::milliseconds(400);
         using Clock = std::chrono::steady_clock;
@@ -146,7 +147,8 @@ private:
         return {};
     }
 
-    Result<Removal> remove_once(RemoveTarget& target, ThreadTeam& team, PhaseObserver* observer, std::vector<VictimLog>& logs) {
+    Result<Removal> remove_once(RemoveTarget& target, ThreadTeam& team, PhaseObserver* observer,
+                                std::vector<VictimLog>& logs) {
         Removal removal;
         auto reports = team.run({{"initiator", 1}, {"victim", shape_.victims}}, {}, [&](TeamMember& member) -> Status {
             if (member.role() == "victim") {
@@ -219,7 +221,8 @@ private:
         }
         sample.metrics.push_back({"pages_per_second", 1e9 / sample.score, {}});
         sample.metrics.push_back({"pages_removed_per_operation", static_cast<double>(all.removed) / each, {}});
-        sample.metrics.push_back({"pages_written_back_per_operation", static_cast<double>(all.written_back) / each, {}});
+        sample.metrics.push_back(
+            {"pages_written_back_per_operation", static_cast<double>(all.written_back) / each, {}});
         sample.metrics.push_back({"system_calls_per_operation", static_cast<double>(all.cost.system_calls) / each, {}});
         sample.metrics.push_back({"removals", each, {}});
         sample.metrics.push_back({"removals_discarded", static_cast<double>(all.discarded), {}});
@@ -265,29 +268,26 @@ private:
 /// What the remove workload asks, without subjects.
 inline WorkloadDescription remove_question() {
     const std::uint64_t victims = std::thread::hardware_concurrency() > 1 ? 1 : 0;
-    const auto fixed = [](std::string name, std::uint64_t value, std::uint64_t minimum, std::uint64_t maximum) {
-        ParameterAxis axis = ParameterAxis::numbers(std::move(name), {value}, {value}, minimum, maximum);
-        axis.unnamed = value;
-        return axis;
-    };
-    ParameterAxis mapped = ParameterAxis::option("mapped", {"yes", "no"});
-    return {.name = "remove",
-            .question = "How fast are pages taken away again, and which phase costs most?",
-            .parameters = {ParameterAxis::numbers("pages", {512}, {1, 8, 32, 64, 512, 4096}, 1, std::uint64_t{1} << 20),
-                           ParameterAxis::numbers("dirty_percent", {0}, {0}, 0, 100), fixed("pinned_percent", 0, 0, 100),
-                           fixed("regions", 1, 1, 64), mapped, fixed("victims", victims, 0, 255)},
-            .score = {.metric = "ns_per_page", .unit = "ns"},
-            .possible = [](const Parameters& parameters) -> Status {
-                const std::uint64_t pages = parameters.number("pages");
-                if (RemoveShape::count_chosen(pages, parameters.number("pinned_percent")) == pages) {
-                    return fail(ErrorCode::usage, "pinned_percent=" + std::to_string(parameters.number("pinned_percent")) +
-                                                      " leaves no page to remove: lower it");
-                }
-                return {};
-            },
-            .threads_needed = [](const Parameters& parameters) {
-                return 1 + static_cast<unsigned>(parameters.number("victims"));
-            }};
+    return {
+        .name = "remove",
+        .question = "How fast are pages taken away again, and which phase costs most?",
+        .parameters = {ParameterAxis::numbers("pages", {512}, {1, 8, 32, 64, 512, 4096}, 1, std::uint64_t{1} << 20),
+                       ParameterAxis::option("dirty_percent", 0, 0, 100),
+                       ParameterAxis::option("pinned_percent", 0, 0, 100),
+                       ParameterAxis::option("regions", 1, 1, 64),
+                       ParameterAxis::option("mapped", {"yes", "no"}),
+                       ParameterAxis::option("victims", victims, 0, 255)},
+        .score = {.metric = "ns_per_page", .unit = "ns"},
+        .possible = [](const Parameters& parameters) -> Status {
+            const std::uint64_t pages = parameters.number("pages");
+            if (RemoveShape::count_chosen(pages, parameters.number("pinned_percent")) == pages) {
+                return fail(ErrorCode::usage, "pinned_percent=" + std::to_string(parameters.number("pinned_percent")) +
+                                                  " leaves no page to remove: lower it");
+            }
+            return {};
+        },
+        .threads_needed =
+            [](const Parameters& parameters) { return 1 + static_cast<unsigned>(parameters.number("victims")); }};
 }
 
 /// The remove workload: every variant, memory given back or kept, and the raw calls.
@@ -298,9 +298,10 @@ inline WorkloadDescription remove_workload() {
         add_variants<felt>(
             workload,
             [keep]<class Variant>(const Parameters& parameters) {
-                return std::make_unique<RemoveCell>(parameters, keep, [](const RemoveShape& shape, Environment& environment) {
-                    return std::make_unique<MapRemoveTarget<Variant>>(shape, environment);
-                });
+                return std::make_unique<RemoveCell>(
+                    parameters, keep, [](const RemoveShape& shape, Environment& environment) {
+                        return std::make_unique<MapRemoveTarget<Variant>>(shape, environment);
+                    });
             },
             keep ? "keep" : "return");
     }

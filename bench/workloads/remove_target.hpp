@@ -1,4 +1,5 @@
-// What a removal is measured on: a page map's remove_contig, or the floor's raw system calls on mappings of the same shape.
+// What a removal is measured on: a page map's remove_contig, or the floor's raw system calls on mappings of the same
+// shape.
 //
 // A target is made for one repetition. Pages [0, pages) are to be removed; one page for each victim follows them.
 //
@@ -123,7 +124,8 @@ public:
             return loaded;
         }
         for (auto* region : regions_) {
-            if (Status opened = shape_.mapped ? object_.open(*region, shape_.range(), Access::read) : Status{}; !opened) {
+            if (Status opened = shape_.mapped ? object_.open(*region, shape_.range(), Access::read) : Status{};
+                !opened) {
                 return opened;
             }
         }
@@ -210,7 +212,8 @@ private:
                 Map::put(found);
             }
             if (static_cast<bool>(found) != pinned) {
-                return "page " + std::to_string(page) + (pinned ? " is held and was removed" : " was removed and is found");
+                return "page " + std::to_string(page) +
+                       (pinned ? " is held and was removed" : " was removed and is found");
             }
             if (!pinned && shape_.chosen(page, shape_.dirty_percent) && store_->stored_version(page) != version_) {
                 return "the store does not hold what was written last to page " + std::to_string(page);
@@ -237,7 +240,8 @@ private:
     std::uint64_t version_ = 0;
 };
 
-/// The floor: the same pages mapped readable in as many mappings, and closed with one raw call a mapping, or one a page.
+/// The floor: the same pages mapped readable in as many mappings, and closed with one raw call a mapping, or one a
+/// page.
 class RawRemoveTarget final : public RemoveTarget {
 public:
     /// Throws std::runtime_error where the system has no room.

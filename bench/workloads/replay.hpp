@@ -1,9 +1,9 @@
-// The replay workload: the reads and writes of a recorded program on every variant, against a real file, with fewer frames
-// than the program has pages.
+// The replay workload: the reads and writes of a recorded program on every variant, against a real file, with fewer
+// frames than the program has pages.
 //
-// Once through load and put, copying bytes in and out, and once through a mapping, with faults. Writes carry contents made
-// from (page, sequence); every byte read is compared with what was written last, and the whole file after each replay. A
-// replay starts with an empty map. The score is the mean operation; see replay_target.hpp for what is in it.
+// Once through load and put, copying bytes in and out, and once through a mapping, with faults. Writes carry contents
+// made from (page, sequence); every byte read is compared with what was written last, and the whole file after each
+// replay. A replay starts with an empty map. The score is the mean operation; see replay_target.hpp for what is in it.
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -52,8 +52,9 @@ public:
         constexpr std::uint64_t most_pages = std::uint64_t{1} << 20;
         if (trace_->total_pages() == 0 || trace_->total_pages() > most_pages) {
             return fail(ErrorCode::usage, "'" + environment.trace.string() + "' spans " +
-                                              std::to_string(trace_->total_pages()) + " pages, and a replay takes 1 to " +
-                                              std::to_string(most_pages) + ": record less of the program");
+                                              std::to_string(trace_->total_pages()) +
+                                              " pages, and a replay takes 1 to " + std::to_string(most_pages) +
+                                              ": record less of the program");
         }
         constexpr std::uint64_t fewest_frames = 2;
         shape_.frames = std::max(fewest_frames, trace_->pages_touched() * frames_percent_ / 100);
@@ -72,7 +73,8 @@ public:
         const EvictionTotals evictions_before = target_->evictions();
         const std::uint64_t pages_read_before = target_->pages_read();
         ReplayLog log;
-        auto reports = team.run({{"replayer", 1}}, {}, [&](TeamMember& member) { return target_->replay(member, log); });
+        auto reports =
+            team.run({{"replayer", 1}}, {}, [&](TeamMember& member) { return target_->replay(member, log); });
         if (!reports) {
             return tl::unexpected(reports.error());
         }
@@ -93,9 +95,12 @@ public:
         sample.score = static_cast<double>(log.time_ns) / operations;
         sample.metrics = {
             {"hit_ratio", 1 - static_cast<double>(pages_read) / static_cast<double>(trace_->page_accesses()), {}},
-            {"pages_removed_per_operation", static_cast<double>(evictions.removed - evictions_before.removed) / operations, {}},
+            {"pages_removed_per_operation",
+             static_cast<double>(evictions.removed - evictions_before.removed) / operations,
+             {}},
             {"pages_written_back_per_operation",
-             static_cast<double>(evictions.written_back - evictions_before.written_back) / operations, {}},
+             static_cast<double>(evictions.written_back - evictions_before.written_back) / operations,
+             {}},
             {"latency_ns_p50", static_cast<double>(all.quantile_ns(0.5)), {}},
             {"latency_ns_p99", static_cast<double>(all.quantile_ns(0.99)), {}},
             {"replay_ms", static_cast<double>(log.time_ns) * 1e-6, {}}};
@@ -137,15 +142,12 @@ private:
 
 /// What the replay workload asks, without subjects.
 inline WorkloadDescription replay_question() {
-    const auto fixed = [](std::string name, std::uint64_t value, std::uint64_t minimum, std::uint64_t maximum) {
-        ParameterAxis axis = ParameterAxis::numbers(std::move(name), {value}, {value}, minimum, maximum);
-        axis.unnamed = value;
-        return axis;
-    };
     return {.name = "replay",
             .question = "Which variant replays the recorded trace of a real program fastest?",
-            .parameters = {ParameterAxis::words("access", {"load", "mapping"}), fixed("frames_percent", 50, 1, 100),
-                           fixed("run_pages", 32, 1, 4096), ParameterAxis::option("sync", {"write", "disk"})},
+            .parameters = {ParameterAxis::words("access", {"load", "mapping"}),
+                           ParameterAxis::option("frames_percent", 50, 1, 100),
+                           ParameterAxis::option("run_pages", 32, 1, 4096),
+                           ParameterAxis::option("sync", {"write", "disk"})},
             .score = {.metric = "ns_per_operation", .unit = "ns"},
             .takes_trace = true};
 }
@@ -155,11 +157,12 @@ inline WorkloadDescription replay_workload() {
     WorkloadDescription workload = replay_question();
     add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true}>(
         workload, []<class Variant>(const Parameters& parameters) {
-            return std::make_unique<ReplayCell>(
-                parameters, [](const ReplayShape& shape, std::shared_ptr<const Trace> trace,
-                               std::shared_ptr<ReplayFile> file, Environment& environment) {
-                    return std::make_unique<MapReplayTarget<Variant>>(shape, std::move(trace), std::move(file), environment);
-                });
+            return std::make_unique<ReplayCell>(parameters,
+                                                [](const ReplayShape& shape, std::shared_ptr<const Trace> trace,
+                                                   std::shared_ptr<ReplayFile> file, Environment& environment) {
+                                                    return std::make_unique<MapReplayTarget<Variant>>(
+                                                        shape, std::move(trace), std::move(file), environment);
+                                                });
         });
     return workload;
 }

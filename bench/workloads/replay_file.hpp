@@ -1,4 +1,5 @@
-// The file that a trace is replayed against: made for it, filled with the contents of version 0, read and written for real.
+// The file that a trace is replayed against: made for it, filled with the contents of version 0, read and written for
+// real.
 //
 // Thread safety: the store's.
 // Invariant: the file's name is gone as soon as it is open, so nothing is left behind however the run ends.
@@ -52,7 +53,9 @@ public:
         pages_read_.fetch_add(range.count, std::memory_order_relaxed);
         return file_.read_pages(range, bytes);
     }
-    Status write_pages(PageRange range, std::span<const std::byte> bytes) override { return file_.write_pages(range, bytes); }
+    Status write_pages(PageRange range, std::span<const std::byte> bytes) override {
+        return file_.write_pages(range, bytes);
+    }
     Status sync() override { return file_.sync(); }
     std::uint64_t size_pages() const override { return file_.size_pages(); }
     std::string name() const override { return file_.name(); }

@@ -1,8 +1,8 @@
 // What a trace is replayed on: a page map with fewer frames than the trace has pages, over a real file.
 //
-// Only the copying of bytes in and out, with the load and put or the faults that it takes, is timed; making what is written
-// and checking what was read stand between two operations, outside the clock. Each page that an operation touches costs
-// two readings of the steady clock, about 50 ns, that are in the operation's time.
+// Only the copying of bytes in and out, with the load and put or the faults that it takes, is timed; making what is
+// written and checking what was read stand between two operations, outside the clock. Each page that an operation
+// touches costs two readings of the steady clock, about 50 ns, that are in the operation's time.
 //
 // Virtual, so that the workload is compiled once; a whole replay is one call, its loop one instantiation.
 //
@@ -76,7 +76,8 @@ public:
           trace_(std::move(trace)),
           file_(std::move(file)),
           evictor_(std::make_shared<SweepingEvictor<Map>>(trace_->total_pages(), shape.run_pages)),
-          object_({trace_->total_pages(), shape.frames}, file_, environment, [evictor = evictor_] { return (*evictor)(); }),
+          object_({trace_->total_pages(), shape.frames}, file_, environment,
+                  [evictor = evictor_] { return (*evictor)(); }),
           expected_(trace_->total_pages() * page_size) {
         evictor_->serve(object_.map(), object_.frames());
         for (PageIndex page = 0; page < trace_->total_pages(); ++page) {
@@ -98,8 +99,9 @@ public:
 
     Status replay(TeamMember& member, ReplayLog& log) override {
         const typename Map::Thread registration;
-        return shape_.mapping ? replay_by(member, log, [&](PageIndex page, auto&& use) { return by_mapping(page, use); })
-                              : replay_by(member, log, [&](PageIndex page, auto&& use) { return by_load(page, use); });
+        return shape_.mapping
+                   ? replay_by(member, log, [&](PageIndex page, auto&& use) { return by_mapping(page, use); })
+                   : replay_by(member, log, [&](PageIndex page, auto&& use) { return by_load(page, use); });
     }
 
     std::uint64_t pages_read() const override { return file_->pages_read(); }
@@ -253,7 +255,8 @@ private:
     Object object_;
     std::vector<std::byte> expected_;
     typename Object::Region* region_ = nullptr;
-    std::uint64_t sequence_ = 0;  ///< goes on from replay to replay, so that an old write is never mistaken for a new one
+    std::uint64_t sequence_ =
+        0;  ///< goes on from replay to replay, so that an old write is never mistaken for a new one
     std::byte bytes_[page_size];
 };
 

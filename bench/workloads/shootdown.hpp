@@ -1,10 +1,11 @@
-// The shootdown workload: what revoking n mapped pages costs the initiator, and what it costs those who keep using memory.
+// The shootdown workload: what revoking n mapped pages costs the initiator, and what it costs those who keep using
+// memory.
 //
 // The initiator gathers the pages and flushes (that is timed), then reopens everything (that is not: granting flushes
 // nothing) and touches the pages again. Victims spin all the time. One operation is one flush; the score is the median
-// operation of the repetition over the pages it revoked; operations during which a victim did not run are discarded, and
-// counted. The floors make the raw calls on the same pages: `single` one call a page, `ranged` one call for all, which for
-// strided pages takes the hull, with the pages in between.
+// operation of the repetition over the pages it revoked; operations during which a victim did not run are discarded,
+// and counted. The floors make the raw calls on the same pages: `single` one call a page, `ranged` one call for all,
+// which for strided pages takes the hull, with the pages in between.
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -58,7 +59,8 @@ struct RevokeSingle {
         cost += {.pages = object.revocable(), .ranges = object.revocable(), .system_calls = object.revocable()};
         Status revoked;
         for (std::uint64_t place = 0; place < object.revocable() && revoked; ++place) {
-            revoked = Machine::set_access(object.region().address_of(object.revocable_page(place)), page_size, Access::none);
+            revoked =
+                Machine::set_access(object.region().address_of(object.revocable_page(place)), page_size, Access::none);
         }
         return revoked;
     }
@@ -215,7 +217,8 @@ private:
             sample.score = static_cast<double>(*middle) / pages;
         }
         const std::size_t operations = done.times.size();
-        sample.metrics = victim_metrics(evidence, logs, operations, static_cast<double>(done.cost.system_calls) * victims_);
+        sample.metrics =
+            victim_metrics(evidence, logs, operations, static_cast<double>(done.cost.system_calls) * victims_);
         const Metric& interrupts = sample.metrics.front();
         sample.metrics.push_back(interrupts.value ? Metric{"interrupts_per_page", *interrupts.value / pages, {}}
                                                   : Metric{"interrupts_per_page", std::nullopt, interrupts.why});

@@ -1,7 +1,8 @@
-// Keeps a map within its frames: a page map's reclaim hook that sweeps over the object and removes a run of pages at a time.
+// Keeps a map within its frames: a page map's reclaim hook that sweeps over the object and removes a run of pages at a
+// time.
 //
-// Thread safety: any number of threads reclaim at once. Progress: blocking; gives up after five seconds in which nothing
-// could be removed.
+// Thread safety: any number of threads reclaim at once. Progress: blocking; gives up after five seconds in which
+// nothing could be removed.
 // Invariant: a revocation or a write-back that failed is kept for the workload's check.
 #pragma once
 
@@ -72,7 +73,6 @@ private:
         const PageIndex first = hand_.fetch_add(run_pages_, std::memory_order_relaxed) % object_pages_;
         const PageRange run{first, std::min(run_pages_, object_pages_ - first)};
         const Result<RemovalOutcome> outcome = map_->remove_contig(run);
-        // One remover at a time, and nobody holds it for long: never waited for while another thread could need us.
         const std::lock_guard guard(totals_lock_);
         if (!outcome || outcome->write_error || outcome->punch_error) {
             if (failure_.empty()) {

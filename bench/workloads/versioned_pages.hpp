@@ -1,9 +1,10 @@
-// Who wrote what: versions of pages that many threads read and each of which one thread writes, and what a reader may see.
+// Who wrote what: versions of pages that many threads read and each of which one thread writes, and what a reader may
+// see.
 //
 // The first 64 bytes of a page hold the contents of its version; the rest keeps version 0. A page's first word is its
-// version, hidden behind a key of the page, so one read tells which version it saw. A writer announces a version before it
-// writes and confirms it afterwards: a reader that saw an older one than was confirmed before it looked, or a newer one than
-// is announced after, has met a lost or an invented write.
+// version, hidden behind a key of the page, so one read tells which version it saw. A writer announces a version before
+// it writes and confirms it afterwards: a reader that saw an older one than was confirmed before it looked, or a newer
+// one than is announced after, has met a lost or an invented write.
 //
 // Thread safety: `read` any thread; `write` one thread a page at a time.
 // Cost: a read is three loads and a comparison, a write about 15 ns.

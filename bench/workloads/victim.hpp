@@ -1,7 +1,7 @@
 // Victims: threads that use pages while somebody else takes pages away, and what the taking costs them.
 //
-// A victim increments a word of its own and looks at the clock every sixteen times. A gap between two looks that is longer
-// than a microsecond is a stall and goes into a histogram; an undisturbed gap is about 50 ns, most of it the two
+// A victim increments a word of its own and looks at the clock every sixteen times. A gap between two looks that is
+// longer than a microsecond is a stall and goes into a histogram; an undisturbed gap is about 50 ns, most of it the two
 // dozen nanoseconds of reading the steady clock. So the method costs the victim about half of its speed, costs the
 // initiator nothing, and sees every interrupt (8 us here), every fault and every descheduling.
 //

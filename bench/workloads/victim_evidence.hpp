@@ -1,7 +1,8 @@
 // What the victims of a run prove: that they ran, how often they were interrupted, and what they lost.
 //
-// A descheduled victim makes a shootdown look ten times cheaper than it is, so an operation during which one paused, began
-// late or had ended does not count; and interrupts are counted where they arrive: tlb:tlb_flush with reason 1, on the victim.
+// A descheduled victim makes a shootdown look ten times cheaper than it is, so an operation during which one paused,
+// began late or had ended does not count; and interrupts are counted where they arrive: tlb:tlb_flush with reason 1, on
+// the victim.
 //
 // Thread safety: plain functions.
 #pragma once
@@ -48,8 +49,8 @@ struct VictimEvidence {
     double context_switches;
     double page_faults;
 
-    /// Whether the victims were at work throughout an operation. A victim that faults may sleep in its fault: that is the
-    /// policy's price, so nothing can be said against it.
+    /// Whether the victims were at work throughout an operation. A victim that faults may sleep in its fault: that is
+    /// the policy's price, so nothing can be said against it.
     bool supports(const TimeSpan& operation, const std::vector<VictimLog>& logs) const {
         return page_faults != 0 || std::all_of(logs.begin(), logs.end(), [&](const VictimLog& log) {
                    return log.was_running_during(operation);

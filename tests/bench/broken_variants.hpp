@@ -69,9 +69,9 @@ class FaultyAtomic : public std::atomic<T> {
 public:
     using std::atomic<T>::atomic;
     T fetch_sub(T value, std::memory_order order) noexcept {
-        return Fault::loses_subtraction(value) ? this->load(order == std::memory_order_release ? std::memory_order_relaxed
-                                                                                               : order)
-                                               : std::atomic<T>::fetch_sub(value, order);
+        return Fault::loses_subtraction(value)
+                   ? this->load(order == std::memory_order_release ? std::memory_order_relaxed : order)
+                   : std::atomic<T>::fetch_sub(value, order);
     }
     T fetch_or(T bits, std::memory_order order) noexcept {
         return Fault::loses_bits(bits) ? this->load(std::memory_order_seq_cst) : std::atomic<T>::fetch_or(bits, order);

@@ -1,4 +1,5 @@
-// The mixed workload: its check passes what is right and catches maps that lose writes, leak frames or leave pages open.
+// The mixed workload: its check passes what is right and catches maps that lose writes, leak frames or leave pages
+// open.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -74,7 +74,8 @@ TEST(RemoveWorkload, RefusesToRemoveNothing) {
 
 TEST(RemoveWorkload, RecordsSixPhasesInOrderWithCounters) {
     const TemporaryFolder folder;
-    const Launch launched = remove_with<BaseVariant>({"--set=victims=0", "--record=" + (folder / "record.json").string()});
+    const Launch launched =
+        remove_with<BaseVariant>({"--set=victims=0", "--record=" + (folder / "record.json").string()});
     ASSERT_EQ(launched.exit, 0) << launched.errors;
     const auto record = nlohmann::json::parse(contents(folder / "record.json"));
     const auto& phases = record["cells"][0]["phases"];

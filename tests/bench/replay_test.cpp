@@ -1,4 +1,5 @@
-// The replay workload: its check passes what is right, catches maps that lose writes, and says what is wrong with its input.
+// The replay workload: its check passes what is right, catches maps that lose writes, and says what is wrong with its
+// input.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,7 +12,8 @@
 namespace page_map_lab::bench {
 namespace {
 
-/// A trace in fio's iolog of version 2: a file of 64 pages, written and read here and there, in whole pages and in parts.
+/// A trace in fio's iolog of version 2: a file of 64 pages, written and read here and there, in whole pages and in
+/// parts.
 class SmallTrace {
 public:
     SmallTrace() {
@@ -40,11 +42,11 @@ template <class TestedVariant>
 Launch replay_with(std::vector<std::string> arguments) {
     WorkloadDescription workload = replay_question();
     add_floor(workload, "floor:tested", [](const Parameters& parameters) {
-        return std::make_unique<ReplayCell>(
-            parameters, [](const ReplayShape& shape, std::shared_ptr<const Trace> trace, std::shared_ptr<ReplayFile> file,
-                           Environment& environment) {
-                return std::make_unique<MapReplayTarget<TestedVariant>>(shape, std::move(trace), std::move(file), environment);
-            });
+        return std::make_unique<ReplayCell>(parameters, [](const ReplayShape& shape, std::shared_ptr<const Trace> trace,
+                                                           std::shared_ptr<ReplayFile> file, Environment& environment) {
+            return std::make_unique<MapReplayTarget<TestedVariant>>(shape, std::move(trace), std::move(file),
+                                                                    environment);
+        });
     });
     arguments.insert(arguments.end(), {"--floors", "--repetitions=2", "--set=run_pages=8"});
     return launch(workload, arguments);
@@ -52,8 +54,8 @@ Launch replay_with(std::vector<std::string> arguments) {
 
 TEST(ReplayCheck, PassesASoundMapThroughLoadAndThroughAMapping) {
     const SmallTrace trace;
-    const Launch launched = replay_with<BaseVariant>(
-        {"--trace=" + trace.path(), "--data-dir=" + trace.folder(), "--set=frames_percent=10,50,100", "--set=sync=write,disk"});
+    const Launch launched = replay_with<BaseVariant>({"--trace=" + trace.path(), "--data-dir=" + trace.folder(),
+                                                      "--set=frames_percent=10,50,100", "--set=sync=write,disk"});
     EXPECT_EQ(launched.exit, 0) << launched.errors;
 }
 
