@@ -117,6 +117,7 @@ Result<const Subject*> find_subject(const WorkloadDescription& workload, const s
 }
 
 Result<std::vector<Parameters>> sweep(const WorkloadDescription& workload, const Options& options) {
+    constexpr std::size_t most_points = 100000;
     std::vector<Parameters> points(1);
     for (const auto& axis : workload.parameters) {
         auto values = options.real_size ? axis.real : axis.smoke;
@@ -127,6 +128,10 @@ Result<std::vector<Parameters>> sweep(const WorkloadDescription& workload, const
             }
             values = *std::move(parsed);
         }
+        // Before the points are made: an absurd sweep would not fit into memory.
+        if (const std::size_t longer = points.size() * values.size(); longer > most_points) {
+            return fail(ErrorCode::usage, "the sweep has at least " + std::to_string(longer) + " points: shorten its lists");
+        }
         std::vector<Parameters> extended;
         for (const auto& point : points) {
             for (const auto& value : values) {
@@ -135,10 +140,6 @@ Result<std::vector<Parameters>> sweep(const WorkloadDescription& workload, const
             }
         }
         points = std::move(extended);
-    }
-    constexpr std::size_t most_points = 100000;
-    if (points.size() > most_points) {
-        return fail(ErrorCode::usage, "the sweep has " + std::to_string(points.size()) + " points: shorten its lists");
     }
     for (const auto& point : points) {
         const Status possible = workload.possible ? workload.possible(point) : Status{};

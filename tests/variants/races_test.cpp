@@ -14,11 +14,12 @@ namespace {
 
 class Races : public PageMapTest {
 protected:
-    /// Calls `act` once, in the middle of the next write-back, with the map unlocked and the thread online.
+    /// Calls `act` once in the middle of the next write-back, before its last run of pages is written and after those
+    /// before it were, with the map unlocked and the thread online.
     template <class Act>
-    void during_the_write_back(Act act) {
-        watched.before_write = [this, act, done = false](PageRange) mutable {
-            if (!std::exchange(done, true)) {
+    void during_the_write_back(Act act, int runs = 1) {
+        watched.before_write = [this, act, runs](PageRange) mutable {
+            if (--runs == 0) {
                 const auto online = map->online_scope();
                 act();
             }
@@ -63,10 +64,11 @@ TEST_P(Races, ARegionThatIsAddedPinnedDuringARemovalKeepsItsPages) {
 TEST_P(Races, AFaultDuringTheWriteBackKeepsItsPageAndWhatItWrites) {
     make_map({.store = &watched});
     AnyRegion* region = map_region({.pages = {0, 8}});
-    write_mapped(region, 1, 1);
     write_mapped(region, 2, 1);
-    during_the_write_back([&] { write_mapped(region, 2, 2); });
+    write_mapped(region, 4, 1);
+    during_the_write_back([&] { write_mapped(region, 2, 2); }, /*runs=*/2);
     EXPECT_EQ(remove({0, 8}), 1u);
+    EXPECT_EQ(store.stored_version(2), 1u);
     EXPECT_EQ(mapped_version(region, 2), 2u);
     EXPECT_EQ(remove({0, 8}), 1u);
     EXPECT_EQ(store.stored_version(2), 2u);
@@ -76,26 +78,31 @@ TEST_P(Races, AFaultDuringTheWriteBackKeepsItsPageAndWhatItWrites) {
 TEST_P(Races, ARegionThatIsUnmappedDuringTheWriteBackLosesNothing) {
     make_map({.store = &watched});
     AnyRegion* region = map_region({.pages = {0, 8}});
-    write_mapped(region, 1, 1);
     write_mapped(region, 2, 1);
-    during_the_write_back([&] {
-        write_mapped(region, 2, 2);
-        remove_region(region);
-    });
+    write_mapped(region, 4, 1);
+    during_the_write_back(
+        [&] {
+            write_mapped(region, 2, 2);
+            remove_region(region);
+        },
+        /*runs=*/2);
     EXPECT_EQ(remove({0, 8}), 1u);
+    EXPECT_EQ(store.stored_version(2), 1u);
     EXPECT_EQ(version(2), 2u);
     ASSERT_TRUE(map->writeback({0, 8}));
     EXPECT_EQ(store.stored_version(2), 2u);
 }
 
-TEST_P(Races, WhatIsWrittenThroughAMappingWhileItIsWrittenBackIsWrittenAgain) {
+TEST_P(Races, WhatIsWrittenThroughAMappingAfterItWasWrittenBackIsWrittenAgain) {
     make_map({.store = &watched});
     AnyRegion* region = map_region({.pages = {0, 8}});
-    write_mapped(region, 1, 1);
-    during_the_write_back([&] { write_mapped(region, 1, 2); });
+    write_mapped(region, 2, 1);
+    write_mapped(region, 4, 1);
+    during_the_write_back([&] { write_mapped(region, 2, 2); }, /*runs=*/2);
     ASSERT_TRUE(map->writeback({0, 8}));
+    EXPECT_EQ(store.stored_version(2), 1u);
     ASSERT_TRUE(map->writeback({0, 8}));
-    EXPECT_EQ(store.stored_version(1), 2u);
+    EXPECT_EQ(store.stored_version(2), 2u);
     remove_region(region);
 }
 
