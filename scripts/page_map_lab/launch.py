@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from page_map_lab.cli_errors import ExitCode
+from page_map_lab.paths import ROOT
 
 _PR_SET_PDEATHSIG = 1
 _DISK_FULL = "No space left on device"
@@ -69,7 +70,7 @@ def run_process(command: list[str], timeout_s: float, log: Path) -> Outcome:
         with open(log, "w+", encoding="utf-8", errors="replace") as output:
             process = subprocess.Popen(
                 command, stdout=subprocess.DEVNULL, stderr=output, stdin=subprocess.DEVNULL,
-                start_new_session=True, preexec_fn=_die_with_parent,
+                start_new_session=True, preexec_fn=_die_with_parent, cwd=ROOT,
             )  # fmt: skip
             try:
                 process.wait(timeout_s)
@@ -91,6 +92,7 @@ def run_process(command: list[str], timeout_s: float, log: Path) -> Outcome:
 
 
 def command_of(binary: Path, arguments: list[str], record: Path, launch: dict | None = None) -> list[str]:
-    """The whole command line of a launch."""
-    command = [str(binary), *arguments, "--record", str(record)]
+    """The whole command line of a launch, as it is typed in the clone's folder: records name no other place."""
+    words = [str(binary.absolute()), *arguments, "--record", str(record.absolute())]
+    command = [word.removeprefix(f"{ROOT}/") for word in words]
     return command + (["--launch", json.dumps(launch)] if launch is not None else [])
