@@ -83,6 +83,11 @@ def check_memory(text: str) -> str:
     return text
 
 
+def seen_from_root(path: Path) -> str:
+    """The path as launches see it, which run in the clone's folder."""
+    return str(path.resolve()).removeprefix(f"{paths.ROOT}/")
+
+
 def check_trace(text: str) -> str:
     """A trace that can be read; what is in it is the binary's to judge."""
     path = Path(text)
@@ -92,7 +97,7 @@ def check_trace(text: str) -> str:
                 raise UsageError(f"{text}: the trace is empty: record one with `lab record`")
     except OSError as error:
         raise UsageError(f"{text}: the trace cannot be read ({error.strerror}): check the path") from error
-    return str(path.resolve())
+    return seen_from_root(path)
 
 
 def check_threads(values: list[str]) -> list[str]:
@@ -186,7 +191,7 @@ def shipped_trace() -> str | None:
     if not paths.TRACES.is_dir():
         return None
     found = sorted(path for path in paths.TRACES.iterdir() if path.suffix in (".trace", ".iolog"))
-    return str(found[0]) if found else None
+    return seen_from_root(found[0]) if found else None
 
 
 def make_request(said: dict[str, Any]) -> Request:
