@@ -163,8 +163,9 @@ public:
     Result<Counted> load(PageIndex index);
 
     /// Puts `frame` at `index`; the map owns it from then on, and the caller holds one reference. The frame's flags stay as
-    /// the caller set them; without UPTODATE, or a mark_dirty after filling it, the next load reads the page. Errors, the frame stays the caller's: already_present, busy (the page that was here is still
-    /// giving its memory back: try again), past_end, no_memory.
+    /// the caller set them; without UPTODATE, or a mark_dirty after filling it, the next load reads the page.
+    /// Errors, the frame stays the caller's: already_present, busy (the page that was here is still giving its memory
+    /// back: try again), past_end, no_memory.
     Result<Counted> insert(PageIndex index, FrameNumber frame);
 
     /// Says that the page was written to, and so that its bytes are the object's; before the put of the reference it was
