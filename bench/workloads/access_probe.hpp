@@ -38,6 +38,9 @@ std::optional<std::uint64_t> find_spread(std::uint64_t count, std::uint64_t at_m
 }
 
 /// Reads a byte of the page at `address`, so that the processor has it in its page tables and TLB.
-inline void touch(const std::byte* address) { static_cast<void>(*static_cast<const volatile std::byte*>(address)); }
+/// Atomic, because a victim may be writing there; relaxed: what is read is of no interest.
+inline void touch(const std::byte* address) {
+    static_cast<void>(__atomic_load_n(reinterpret_cast<const volatile unsigned char*>(address), __ATOMIC_RELAXED));
+}
 
 }  // namespace page_map_lab::bench

@@ -71,7 +71,9 @@ template <class Word>
     do {
         volatile std::uint64_t* const counted = word(step++);
         for (std::uint64_t increment = 0; increment < increments_per_look; ++increment) {
-            *counted = *counted + 1;
+            // relaxed: nobody else writes here, and a load and a store are what a plain increment is; atomic, because the
+            // initiator may be touching the page.
+            __atomic_store_n(counted, __atomic_load_n(counted, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
         }
         const auto now = VictimClock::now();
         if (now - last > stall_threshold) {
