@@ -1,0 +1,40 @@
+# What the parts of scripts/test.sh share; sourced by them, from the root of the clone.
+
+# The unit tests' binaries: one for each folder of tests, as tests/CMakeLists.txt makes them.
+unit_test_targets() {
+    local folder
+    for folder in impl/core impl/platform impl/store impl/page_map variants bench; do echo "test_${folder//\//_}"; done
+}
+
+# build_preset PRESET TARGET…: configures and builds; the log stays in the build folder, its first errors are shown.
+build_preset() {
+    local preset=$1 log="build/$1/test-build.log"
+    mkdir -p "build/$preset"
+    echo "== $preset: building"
+    if ! { cmake --preset "$preset" \
+        && cmake --build --preset "$preset" --parallel "$(nproc)" --target "${@:2}"; } > "$log" 2>&1; then
+        grep -m 5 -E 'error|Error|FAILED' "$log" >&2 || tail -n 5 "$log" >&2
+        echo "test.sh: the preset $preset does not build: see $log" >&2
+        return 1
+    fi
+}
+
+# ThreadSanitizer of GCC 12 does not know address spaces as random as those of new kernels.
+without_randomness() {
+    if setarch -R true 2> /dev/null; then setarch -R "$@"; else "$@"; fi
+}
+
+# unit_tests PRESET: builds the unit tests and runs them.
+unit_tests() {
+    local targets
+    mapfile -t targets < <(unit_test_targets)
+    build_preset "$1" "${targets[@]}"
+    echo "== $1: testing"
+    without_randomness ctest --test-dir "build/$1" -L unit --parallel "$(nproc)" --output-on-failure --no-tests=error \
+        --progress | grep -v -E '^ *[0-9]+/[0-9]+ Test.* Passed|^ +Start |^$'
+}
+
+lint_tests='lint or structure or layer_order' # how the tests of the structure are named
+python_tests() { # selection
+    /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/scripts -k "$1"
+}
