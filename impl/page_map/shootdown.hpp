@@ -41,17 +41,19 @@ concept Shootdown = std::constructible_from<S, Access> &&
                         { shootdown.cost() } -> std::convertible_to<ShootdownCost>;
                     };
 
-/// The runs of pages that wait to be revoked, for shootdowns that go by ranges: a fixed list, so that gathering under a
-/// lock allocates nothing; a full list flushes early. The first failure is kept for `flush`.
+/// A shootdown that goes by runs of adjacent pages: a fixed list, so that gathering under a lock allocates nothing; a full
+/// list flushes early. The first failure is kept for `flush`.
 ///
-/// `Revoke` is called as `revoke(region, pages)` for each run and returns a Status.
+/// `Revoke` is the policy: `Revoke{left}` is called as `revoke(region, pages, cost)` for each run and returns a Status.
 template <class MachineType, class Revoke>
-class RangeGather {
+class RangeShootdown {
 public:
-    explicit RangeGather(Revoke revoke) noexcept : revoke_(revoke) {}
-    ~RangeGather() { check(length_ == 0, "a shootdown was dropped before it was flushed"); }
-    RangeGather(const RangeGather&) = delete;
-    RangeGather& operator=(const RangeGather&) = delete;
+    using Machine = MachineType;
+
+    explicit RangeShootdown(Access left) noexcept : revoke_{left} {}
+    ~RangeShootdown() { check(length_ == 0, "a shootdown was dropped before it was flushed"); }
+    RangeShootdown(const RangeShootdown&) = delete;
+    RangeShootdown& operator=(const RangeShootdown&) = delete;
 
     void add(Region<MachineType>& region, PageRange pages) {
         cost_.pages += pages.count;
@@ -74,7 +76,6 @@ public:
         return std::exchange(outcome_, Status{});
     }
 
-    ShootdownCost& cost() noexcept { return cost_; }
     const ShootdownCost& cost() const noexcept { return cost_; }
 
 private:

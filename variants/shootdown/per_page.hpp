@@ -7,36 +7,24 @@
 
 namespace page_map_lab {
 
-template <class MachineType>
-class PerPageShootdown {
-public:
-    using Machine = MachineType;
+template <class Machine>
+struct RevokePageByPage {
+    Access left;
 
-    explicit PerPageShootdown(Access left) noexcept : gather_(Revoke{left}) {}
-
-    void add(Region<Machine>& region, PageRange pages) { gather_.add(region, pages); }
-    [[nodiscard]] Status flush() { return gather_.flush(); }
-    const ShootdownCost& cost() const noexcept { return gather_.cost(); }
-
-private:
-    struct Revoke {
-        Access left;
-        Status operator()(Region<Machine>& region, PageRange pages, ShootdownCost& cost) const {
-            for (PageIndex index = pages.first; index != pages.end(); ++index) {
-                if (Status revoked = revoke_range(region, {index, 1}, left, cost); !revoked) {
-                    return revoked;
-                }
+    Status operator()(Region<Machine>& region, PageRange pages, ShootdownCost& cost) const {
+        for (PageIndex index = pages.first; index != pages.end(); ++index) {
+            if (Status revoked = revoke_range(region, {index, 1}, left, cost); !revoked) {
+                return revoked;
             }
-            return {};
         }
-    };
-    RangeGather<Machine, Revoke> gather_;
+        return {};
+    }
 };
 
 struct PerPage {
     static constexpr std::string_view name = "per_page";
     template <class Machine>
-    using On = PerPageShootdown<Machine>;
+    using On = RangeShootdown<Machine, RevokePageByPage<Machine>>;
 };
 
 }  // namespace page_map_lab

@@ -44,21 +44,25 @@ protected:
     };
     /// Writes down each run; fails those that hold `fails_at`.
     struct Note {
-        std::vector<Run>* runs;
-        PageIndex fails_at = ~PageIndex{0};
+        Access left;
+        static inline PageIndex fails_at;
+        static inline std::vector<Run> runs;
         Status operator()(Region<FakeMachine>& region, PageRange pages, ShootdownCost&) const {
-            runs->push_back({&region, pages});
+            EXPECT_EQ(left, Access::read);
+            runs.push_back({&region, pages});
             if (pages.contains(fails_at)) {
                 return fail(ErrorCode::system, "refused " + std::to_string(pages.first));
             }
             return {};
         }
     };
-    using Gather = RangeGather<FakeMachine, Note>;
+    using Gather = RangeShootdown<FakeMachine, Note>;
 
     void SetUp() override {
         FakeMachine::calls.clear();
         FakeMachine::largest_that_fails = 0;
+        runs.clear();
+        Note::fails_at = ~PageIndex{0};
     }
 
     static std::byte* address(std::uintptr_t page) { return reinterpret_cast<std::byte*>(page * page_size); }
@@ -67,11 +71,11 @@ protected:
     AddressSpace<FakeMachine>& space = AddressSpace<FakeMachine>::this_process();
     Region<FakeMachine> one{space, server, {.pages = {100, 1000}}, address(5000)};
     Region<FakeMachine> other{space, server, {.pages = {0, 1000}}, address(9000)};
-    std::vector<Run> runs;
+    std::vector<Run>& runs = Note::runs;
 };
 
 TEST_F(Gathering, RevokesNothingBeforeTheFlush) {
-    Gather gather(Note{&runs});
+    Gather gather(Access::read);
     gather.add(one, {100, 1});
     EXPECT_TRUE(runs.empty());
     EXPECT_TRUE(gather.flush());
@@ -79,7 +83,7 @@ TEST_F(Gathering, RevokesNothingBeforeTheFlush) {
 }
 
 TEST_F(Gathering, MergesAdjacentPagesOfOneRegionOnly) {
-    Gather gather(Note{&runs});
+    Gather gather(Access::read);
     gather.add(one, {100, 1});
     gather.add(one, {101, 1});
     gather.add(one, {102, 6});
@@ -93,7 +97,7 @@ TEST_F(Gathering, MergesAdjacentPagesOfOneRegionOnly) {
 }
 
 TEST_F(Gathering, FlushesEarlyWhenItIsFullAndLosesNoRun) {
-    Gather gather(Note{&runs});
+    Gather gather(Access::read);
     std::vector<Run> expected;
     for (PageIndex index = 100; index < 500; index += 2) {
         gather.add(one, {index, 1});
@@ -106,7 +110,8 @@ TEST_F(Gathering, FlushesEarlyWhenItIsFullAndLosesNoRun) {
 }
 
 TEST_F(Gathering, KeepsTheFirstFailureOfAnEarlyFlushForTheFlush) {
-    Gather gather(Note{&runs, /*fails_at=*/104});
+    Note::fails_at = 104;
+    Gather gather(Access::read);
     for (PageIndex index = 100; index < 500; index += 2) {
         gather.add(one, {index, 1});
     }
@@ -119,7 +124,7 @@ TEST_F(Gathering, KeepsTheFirstFailureOfAnEarlyFlushForTheFlush) {
 }
 
 TEST_F(Gathering, AFlushOfNothingSucceeds) {
-    Gather gather(Note{&runs});
+    Gather gather(Access::read);
     EXPECT_TRUE(gather.flush());
     EXPECT_TRUE(gather.flush());
     EXPECT_TRUE(runs.empty());
@@ -128,7 +133,7 @@ TEST_F(Gathering, AFlushOfNothingSucceeds) {
 TEST_F(Gathering, DroppingWhatIsNotFlushedEndsTheProgram) {
     EXPECT_DEATH(
         {
-            Gather gather(Note{&runs});
+            Gather gather(Access::read);
             gather.add(one, {100, 1});
         },
         "dropped before it was flushed");
