@@ -2,43 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include <cerrno>
 #include <string>
 #include <vector>
 
-#include "impl/page_map/machine.hpp"
+#include "tests/impl/page_map/noting_machine.hpp"
 
 namespace page_map_lab {
 namespace {
 
-/// A machine that writes down which rights are set, and fails those it is told to.
-struct FakeMachine : RealMachine {
-    struct Call {
-        std::byte* base;
-        std::size_t bytes;
-        Access access;
-        friend bool operator==(const Call&, const Call&) = default;
-    };
-    static inline std::vector<Call> calls;
-    static inline std::size_t largest_that_fails = 0;
-
-    static Status set_access(std::byte* base, std::size_t bytes, Access access) noexcept {
-        calls.push_back({base, bytes, access});
-        if (bytes <= largest_that_fails) {
-            return fail(ErrorCode::no_memory, "no room to split", ENOMEM);
-        }
-        return {};
-    }
-};
-
-struct NoServer final : FaultServer<FakeMachine> {
-    Status serve_fault(Region<FakeMachine>&, PageIndex, Access) noexcept override { return {}; }
-};
-
 class Gathering : public ::testing::Test {
 protected:
     struct Run {
-        const Region<FakeMachine>* region;
+        const Region<NotingMachine>* region;
         PageRange pages;
         friend bool operator==(const Run&, const Run&) = default;
     };
@@ -47,7 +22,7 @@ protected:
         Access left;
         static inline PageIndex fails_at;
         static inline std::vector<Run> runs;
-        Status operator()(Region<FakeMachine>& region, PageRange pages, ShootdownCost&) const {
+        Status operator()(Region<NotingMachine>& region, PageRange pages, ShootdownCost&) const {
             EXPECT_EQ(left, Access::read);
             runs.push_back({&region, pages});
             if (pages.contains(fails_at)) {
@@ -56,21 +31,19 @@ protected:
             return {};
         }
     };
-    using Gather = RangeShootdown<FakeMachine, Note>;
+    using Gather = RangeShootdown<NotingMachine, Note>;
 
     void SetUp() override {
-        FakeMachine::calls.clear();
-        FakeMachine::largest_that_fails = 0;
+        NotingMachine::calls.clear();
+        NotingMachine::largest_that_fails = 0;
         runs.clear();
         Note::fails_at = ~PageIndex{0};
     }
 
-    static std::byte* address(std::uintptr_t page) { return reinterpret_cast<std::byte*>(page * page_size); }
-
     NoServer server;
-    AddressSpace<FakeMachine>& space = AddressSpace<FakeMachine>::this_process();
-    Region<FakeMachine> one{space, server, {.pages = {100, 1000}}, address(5000)};
-    Region<FakeMachine> other{space, server, {.pages = {0, 1000}}, address(9000)};
+    AddressSpace<NotingMachine>& space = AddressSpace<NotingMachine>::this_process();
+    Region<NotingMachine> one{space, server, {.pages = {100, 1000}}, unmapped_address(5000)};
+    Region<NotingMachine> other{space, server, {.pages = {0, 1000}}, unmapped_address(9000)};
     std::vector<Run>& runs = Note::runs;
 };
 
@@ -142,25 +115,25 @@ TEST_F(Gathering, DroppingWhatIsNotFlushedEndsTheProgram) {
 TEST_F(Gathering, OneRangeIsOneCallAtItsAddress) {
     ShootdownCost cost;
     ASSERT_TRUE(revoke_range(one, {103, 4}, Access::read, cost));
-    EXPECT_EQ(FakeMachine::calls,
-              (std::vector<FakeMachine::Call>{{address(5003), 4 * page_size, Access::read}}));
+    EXPECT_EQ(NotingMachine::calls,
+              (std::vector<NotingMachine::Call>{{unmapped_address(5003), 4 * page_size, Access::read}}));
     EXPECT_EQ(cost.system_calls, 1u);
     EXPECT_EQ(cost.fallbacks, 0u);
 }
 
 TEST_F(Gathering, ARangeThatCannotBeRevokedClosesItsWholeRegion) {
-    FakeMachine::largest_that_fails = 4 * page_size;
+    NotingMachine::largest_that_fails = 4 * page_size;
     ShootdownCost cost;
     ASSERT_TRUE(revoke_range(one, {103, 4}, Access::read, cost));
-    EXPECT_EQ(FakeMachine::calls,
-              (std::vector<FakeMachine::Call>{{address(5003), 4 * page_size, Access::read},
-                                              {address(5000), 1000 * page_size, Access::none}}));
+    EXPECT_EQ(NotingMachine::calls,
+              (std::vector<NotingMachine::Call>{{unmapped_address(5003), 4 * page_size, Access::read},
+                                              {unmapped_address(5000), 1000 * page_size, Access::none}}));
     EXPECT_EQ(cost.system_calls, 2u);
     EXPECT_EQ(cost.fallbacks, 1u);
 }
 
 TEST_F(Gathering, ARegionThatCannotBeClosedIsAnError) {
-    FakeMachine::largest_that_fails = 1000 * page_size;
+    NotingMachine::largest_that_fails = 1000 * page_size;
     ShootdownCost cost;
     const Status revoked = revoke_range(one, {103, 4}, Access::none, cost);
     ASSERT_FALSE(revoked);
