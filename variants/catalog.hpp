@@ -25,6 +25,7 @@ using ReadPaths = TypeList<
 using Shootdowns = TypeList<
     PerPage,
     Batched,
+    Hull,
     WholeSpace>;
 
 using Mechanisms = TypeList<
