@@ -246,6 +246,9 @@ inline WorkloadDescription lookup_workload() {
     add_floor(workload, "floor:array", [](const Parameters& parameters) {
         return std::make_unique<LookupCell<ResidentArray>>("floor:array", parameters);
     });
+    add_floor(workload, "floor:array_between_stores", [](const Parameters& parameters) {
+        return std::make_unique<LookupCell<ResidentArrayBetweenStores>>("floor:array_between_stores", parameters);
+    });
     return workload;
 }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -191,6 +192,27 @@ private:
     ResidentPages shape_;
     Environment& environment_;
     SlotArray slots_;
+};
+
+/// The array between two plain stores to a word of the reader's own: what a read section without fences cannot do
+/// without. So it is the floor of the sections that pay with membarrier: on processors where a store between two locked
+/// instructions is dear, no such section is cheap.
+class ResidentArrayBetweenStores : public ResidentArray {
+public:
+    using ResidentArray::ResidentArray;
+
+    Counted find(PageIndex index) noexcept {
+        // relaxed, both: nobody reads the word. The fences keep the compiler's order, as a section's barriers do.
+        in_section_.store(1, std::memory_order_relaxed);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        const Counted page = ResidentArray::find(index);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        in_section_.store(0, std::memory_order_relaxed);
+        return page;
+    }
+
+private:
+    alignas(64) static inline thread_local std::atomic<std::uint64_t> in_section_{0};
 };
 
 }  // namespace page_map_lab::bench
