@@ -162,4 +162,14 @@ Result<std::vector<ParameterValue>> ParameterAxis::parse(std::string_view list) 
     }
 }
 
+Status a_page_for_each_thread(const Parameters& parameters) {
+    const std::uint64_t threads = parameters.number("threads");
+    const std::uint64_t pages = parameters.number("pages");
+    if (threads > pages) {
+        return fail(ErrorCode::usage, "threads=" + std::to_string(threads) + " cannot share pages=" +
+                                          std::to_string(pages) + ": raise --pages");
+    }
+    return {};
+}
+
 }  // namespace page_map_lab::bench

@@ -81,4 +81,8 @@ struct ParameterAxis {
     Result<std::vector<ParameterValue>> parse(std::string_view list) const;
 };
 
+/// Whether the axes "pages" and "threads" leave every thread a page of its own; for WorkloadDescription::possible.
+/// Errors: usage.
+Status a_page_for_each_thread(const Parameters& parameters);
+
 }  // namespace page_map_lab::bench

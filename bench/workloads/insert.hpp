@@ -208,13 +208,7 @@ inline WorkloadDescription insert_question() {
             .parameters = {ParameterAxis::numbers("pages", {4096}, {4096, 262144}, 1, std::uint64_t{1} << 31),
                            ParameterAxis::words("order", {"ascending", "shuffled"}), ParameterAxis::threads()},
             .score = {.metric = "ns_per_operation", .unit = "ns"},
-            .possible = [](const Parameters& parameters) -> Status {
-                if (parameters.number("threads") > parameters.number("pages")) {
-                    return fail(ErrorCode::usage, "threads=" + std::to_string(parameters.number("threads")) +
-                                                      " insert fewer pages than there are threads: raise --pages");
-                }
-                return {};
-            }};
+            .possible = a_page_for_each_thread};
 }
 
 /// The insert workload: every layout under every read path, and the array.

@@ -248,13 +248,7 @@ inline WorkloadDescription load_question() {
             .parameters = {ParameterAxis::numbers("pages", {1024}, {4096, 65536}, 1, std::uint64_t{1} << 26),
                            ParameterAxis::words("race", {"same", "different", "nowait"}), ParameterAxis::threads()},
             .score = {.metric = "ns_per_operation", .unit = "ns"},
-            .possible = [](const Parameters& parameters) -> Status {
-                if (parameters.number("threads") > parameters.number("pages")) {
-                    return fail(ErrorCode::usage, "threads=" + std::to_string(parameters.number("threads")) +
-                                                      " load fewer pages than there are threads: raise --pages");
-                }
-                return {};
-            }};
+            .possible = a_page_for_each_thread};
 }
 
 /// The load workload: every layout under every read path, and the store's bare read.

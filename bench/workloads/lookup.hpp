@@ -225,13 +225,7 @@ inline WorkloadDescription lookup_question() {
                            ParameterAxis::option("access", {"hit", "miss"}),
                            ParameterAxis::option("sharing", {"all", "slices"}), ParameterAxis::threads()},
             .score = {.metric = "ns_per_operation", .unit = "ns"},
-            .possible = [](const Parameters& parameters) -> Status {
-                if (parameters.number("threads") > parameters.number("pages")) {
-                    return fail(ErrorCode::usage, "threads=" + std::to_string(parameters.number("threads")) +
-                                                      " share fewer pages than there are threads: raise --pages");
-                }
-                return {};
-            }};
+            .possible = a_page_for_each_thread};
 }
 
 /// The lookup workload: every layout under every read path, and the array.

@@ -202,16 +202,20 @@ public:
     using ResidentArray::ResidentArray;
 
     Counted find(PageIndex index) noexcept {
-        // relaxed, both: nobody reads the word. The fences keep the compiler's order, as a section's barriers do.
+        // relaxed: nobody reads the word.
         in_section_.store(1, std::memory_order_relaxed);
-        std::atomic_signal_fence(std::memory_order_seq_cst);
+        keep_order();
         const Counted page = ResidentArray::find(index);
-        std::atomic_signal_fence(std::memory_order_seq_cst);
+        keep_order();
+        // relaxed: as above.
         in_section_.store(0, std::memory_order_relaxed);
         return page;
     }
 
 private:
+    /// A barrier to the compiler alone, as in a section.
+    static void keep_order() noexcept { asm volatile("" ::: "memory"); }
+
     alignas(64) static inline thread_local std::atomic<std::uint64_t> in_section_{0};
 };
 

@@ -96,7 +96,7 @@ TEST(LookupWorkload, MeasuresEveryLayoutUnderEveryReadPathOnce) {
     for (const auto& subject : workload.subjects) {
         names.push_back(subject.name);
     }
-    EXPECT_EQ(names.size(), (Layouts::size * ReadPaths::size) + UnprotectedFloors::size + 1);
+    EXPECT_EQ(names.size(), (Layouts::size * ReadPaths::size) + UnprotectedFloors::size + 2);
     EXPECT_THAT(names, testing::Contains("layout:radix/read:rcu_qsbr"));
     EXPECT_THAT(names, testing::Contains("layout:radix/read:none"));
     EXPECT_THAT(names, testing::Contains("floor:array"));

@@ -99,6 +99,19 @@ TEST(ParameterAxis, UnderstandsSuffixesRangesAndLists) {
     EXPECT_THAT(numbers, testing::ElementsAre(4096, 4096, 1048576, 2, 3, 4));
 }
 
+TEST(Parameters, AThreadWithoutAPageOfItsOwnIsRefused) {
+    Parameters parameters;
+    parameters.set("pages", std::uint64_t{2});
+    parameters.set("threads", std::uint64_t{2});
+    EXPECT_TRUE(a_page_for_each_thread(parameters));
+    Parameters fewer;
+    fewer.set("pages", std::uint64_t{1});
+    fewer.set("threads", std::uint64_t{2});
+    const Status refused = a_page_for_each_thread(fewer);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::usage);
+}
+
 TEST(ParameterAxis, RefusesWhatIsNoNumberOrOutOfBounds) {
     const auto axis = ParameterAxis::numbers("pages", {1}, {1}, 1, 100);
     for (const char* list : {"", ",", "0", "101", "-1", "1.5", "4K", "1..", "..4", "3..2", "99999999999999999999",

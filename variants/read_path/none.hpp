@@ -8,11 +8,12 @@
 
 #include "impl/page_map/map_lock.hpp"
 #include "variants/read_path/link.hpp"
+#include "variants/read_path/without_grace_periods.hpp"
 
 namespace page_map_lab {
 
 template <class MachineType>
-struct UnprotectedReads {
+struct UnprotectedReads : WithoutGracePeriods {
     using Machine = MachineType;
     static constexpr bool lock_free_readers = true;
 
@@ -27,13 +28,6 @@ struct UnprotectedReads {
         Section(const Section&) = delete;
         Section& operator=(const Section&) = delete;
     };
-
-    static void synchronize() noexcept {}
-    static void register_thread() noexcept {}
-    static void unregister_thread() noexcept {}
-    static void quiescent() noexcept {}
-    static void offline() noexcept {}
-    static void online() noexcept {}
 };
 
 struct Unprotected {

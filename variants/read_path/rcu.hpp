@@ -18,6 +18,14 @@
 
 namespace page_map_lab {
 
+/// For flavours that notice by themselves when a thread is in no section.
+struct NoticedSections {
+    static constexpr bool section_end_is_quiescent = true;
+    static void quiescent() noexcept {}
+    static void offline() noexcept {}
+    static void online() noexcept {}
+};
+
 /// `Flavour` gives: read_lock, read_unlock, synchronize, register_thread, unregister_thread, quiescent, offline,
 /// online, and `section_end_is_quiescent`: whether closing a section is what a grace period waits for.
 template <class MachineType, class Flavour>

@@ -12,9 +12,7 @@
 
 namespace page_map_lab {
 
-struct UrcuMemb {
-    static constexpr bool section_end_is_quiescent = true;
-
+struct UrcuMemb : NoticedSections {
 #if PAGE_MAP_LAB_INLINE_URCU
     static void read_lock() noexcept { _urcu_memb_read_lock(); }
     static void read_unlock() noexcept { _urcu_memb_read_unlock(); }
@@ -25,9 +23,6 @@ struct UrcuMemb {
     static void synchronize();
     static void register_thread();
     static void unregister_thread();
-    static void quiescent() noexcept {}
-    static void offline() noexcept {}
-    static void online() noexcept {}
 };
 
 struct RcuMemb {

@@ -8,11 +8,13 @@
 #include <string_view>
 
 #include "impl/page_map/map_lock.hpp"
+#include "variants/read_path/without_grace_periods.hpp"
 
 namespace page_map_lab {
 
+/// There is nothing to wait for: nodes are unlinked under the lock, and no section holds one without it.
 template <class MachineType>
-struct LockedReads {
+struct LockedReads : WithoutGracePeriods {
     using Machine = MachineType;
     static constexpr bool lock_free_readers = false;
 
@@ -40,14 +42,6 @@ struct LockedReads {
     private:
         MapLock<Machine>& lock_;
     };
-
-    /// Nothing to wait for: nodes are unlinked under the lock, and no section holds one without it.
-    static void synchronize() noexcept {}
-    static void register_thread() noexcept {}
-    static void unregister_thread() noexcept {}
-    static void quiescent() noexcept {}
-    static void offline() noexcept {}
-    static void online() noexcept {}
 };
 
 struct Spinlock {
