@@ -2,12 +2,14 @@
 
 import ctypes
 import os
+import re
 import shutil
 import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+IRQ_AFFINITY = "/proc/irq/[0-9]*/smp_affinity_list"
 _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 
 
@@ -19,10 +21,29 @@ class CpuTicks:
     steal: int
 
 
+_HOT_CPU_SENSORS = ("coretemp", "k10temp", "zenpower")
+_USUAL_LIMIT_CELSIUS = 100.0
+
+
 def _numbers(text: str) -> list[int]:
     """The numbers of a list as the kernel writes it: `0-3,8`."""
     ends = [part.partition("-") for part in text.split(",") if part]
     return [number for low, _, high in ends for number in range(int(low), int(high or low) + 1)]
+
+
+def ranges_text(numbers: list[int]) -> str:
+    """Rising numbers as the kernel writes them."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+
+
+def _is_heat(text: str) -> bool:
+    return text.isdigit() and int(text) > 0
 
 
 class Machine:
@@ -30,6 +51,11 @@ class Machine:
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
+
+    @property
+    def root(self) -> Path:
+        """The folder that stands for `/`."""
+        return self._root
 
     @property
     def is_live(self) -> bool:
@@ -86,6 +112,68 @@ class Machine:
                 memories = ["local", "interleave", *(f"node:{other}" for other in with_memory if other != node)]
                 found += [(f"list:{processors[0]}", memory) for memory in memories]
         return found
+
+    def cpu_list(self, path: str) -> list[int]:
+        """The processors that a file lists; none where it is absent, empty or no list."""
+        text = self.read(path) or ""
+        return _numbers(text) if re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text) else []
+
+    def online_cpus(self) -> list[int]:
+        """The processors that run."""
+        return self.cpu_list("/sys/devices/system/cpu/online")
+
+    def sibling_groups(self) -> list[list[int]]:
+        """The processors of each core as the topology declares them."""
+        pattern = "/sys/devices/system/cpu/cpu[0-9]*/topology/thread_siblings_list"
+        groups = {tuple(self.cpu_list(str(path.relative_to(self._root)))) for path in self.glob(pattern)}
+        return sorted(list(group) for group in groups if group)
+
+    def one_cpu_a_core(self, allowed: set[int]) -> list[int]:
+        """The first allowed processor of each declared core."""
+        groups = self.sibling_groups()
+        known = {cpu for group in groups for cpu in group}
+        groups += [[cpu] for cpu in allowed - known]
+        return sorted(min(set(group) & allowed) for group in groups if set(group) & allowed)
+
+    def interrupt_cpus(self) -> dict[str, list[int]]:
+        """The processors to which each device interrupt may come."""
+        found = {path.parent.name: self.cpu_list(str(path.relative_to(self._root))) for path in self.glob(IRQ_AFFINITY)}
+        return {name: cpus for name, cpus in found.items() if cpus}
+
+    def temperatures(self) -> list[tuple[str, float, float]]:
+        """The processors' sensors: name, temperature, and the limit, in degrees Celsius."""
+        found = []
+        for zone in self.glob("/sys/class/thermal/thermal_zone*"):
+            kind = self._text_in(zone / "type")
+            if re.search(r"cpu|pkg|acpitz|soc", kind, re.IGNORECASE):
+                limits = [
+                    self._text_in(trip.with_name(trip.name.replace("_type", "_temp")))
+                    for trip in zone.glob("trip_point_*_type")
+                    if self._text_in(trip) in ("critical", "hot", "passive")
+                ]
+                found.append((kind, self._text_in(zone / "temp"), limits))
+        for sensor in self.glob("/sys/class/hwmon/hwmon*"):
+            name = self._text_in(sensor / "name")
+            if name in _HOT_CPU_SENSORS:
+                for reading in sensor.glob("temp*_input"):
+                    limits = [self._text_in(reading.with_name(reading.name.replace("_input", end))) for end in ("_crit", "_max")]
+                    found.append((name, self._text_in(reading), limits))
+        return [
+            (name, int(temperature) / 1000, min([int(limit) / 1000 for limit in limits if _is_heat(limit)], default=_USUAL_LIMIT_CELSIUS))
+            for name, temperature, limits in found
+            if _is_heat(temperature)
+        ]
+
+    def throttle_count(self) -> int | None:
+        """How often processors were slowed down for their heat since boot; None where nobody counts."""
+        counts = [
+            self._text_in(path)
+            for path in self.glob("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/*_throttle_count")
+        ]
+        return sum(int(count) for count in counts if count.isdigit()) if counts else None
+
+    def _text_in(self, path: Path) -> str:
+        return self.read(str(path.relative_to(self._root))) or ""
 
     def has_pmu(self) -> bool:
         """Whether the kernel offers hardware counters."""

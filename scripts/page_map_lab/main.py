@@ -9,12 +9,14 @@ import sys
 import traceback
 from typing import NoReturn
 
+from page_map_lab import host_snapshot
 from page_map_lab.cli_errors import ExitCode, LabError
 
 # Verb to what it does. A verb whose module is not there is not offered.
 VERBS = {
     "list": "what exists: workloads, their variants, axes, floors and parameters",
     "doctor": "what is wrong with this machine for measuring, and the command that mends it",
+    "tune-host": "mend what can be mended for the time of a command, and restore it",
     "run": "measure: a matrix of variants and parameters, each launch a fresh process",
     "compare": "two sets of records: ratio, interval and verdict per cell",
     "report": "records into one self-contained HTML report, with CSV and Markdown",
@@ -37,11 +39,14 @@ class OneLineParser(argparse.ArgumentParser):
         sys.exit(ExitCode.USAGE)
 
 
+def module_of(verb: str) -> str:
+    """The name of a verb's module."""
+    return f"page_map_lab.{verb.replace('-', '_')}"
+
+
 def existing_verbs() -> dict[str, str]:
     """The verbs whose modules are there."""
-    return {
-        verb: text for verb, text in VERBS.items() if importlib.util.find_spec(f"page_map_lab.{verb}") is not None
-    }
+    return {verb: text for verb, text in VERBS.items() if importlib.util.find_spec(module_of(verb)) is not None}
 
 
 def make_parser(verb: str | None) -> argparse.ArgumentParser:
@@ -58,8 +63,19 @@ def make_parser(verb: str | None) -> argparse.ArgumentParser:
             name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EXIT_CODES, parents=[common]
         )
         if name == verb:
-            importlib.import_module(f"page_map_lab.{name}").add_arguments(sub)
+            importlib.import_module(module_of(name)).add_arguments(sub)
     return parser
+
+
+def restore_host(verb: str | None) -> None:
+    """Restores first what a killed tune-host left behind: nobody is to measure, or go on working, on its settings."""
+    if verb == "tune-host":
+        return  # which does it itself, and makes its exit code of it
+    try:
+        for recovery in host_snapshot.recover():
+            sys.stderr.write(f"lab: {recovery.line}\n")
+    except (LabError, OSError) as error:
+        sys.stderr.write(f"lab: what an earlier tune-host left cannot be restored: {error}\n")
 
 
 def failure(verb: str | None, message: str, code: int) -> int:
@@ -85,9 +101,10 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     verb = next((word for word in arguments if not word.startswith("-")), None)
     try:
+        restore_host(verb)
         parser = make_parser(verb if verb in existing_verbs() else None)
         namespace = parser.parse_args(arguments)
-        code = importlib.import_module(f"page_map_lab.{namespace.verb}").run(namespace)
+        code = importlib.import_module(module_of(namespace.verb)).run(namespace)
         sys.stdout.flush()
         return int(code)
     except LabError as error:

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def make_request(namespace: argparse.Namespace) -> Request:
     """What to measure, checked as far as that goes without binaries."""
-    doctor.require_known(namespace.waive)
+    doctor.require_waivable(namespace.waive)
     for value, option in (
         (namespace.repetitions, "--repetitions"),
         (namespace.min_time_ms, "--min-time-ms"),

@@ -11,10 +11,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from page_map_lab import atomic_file, binaries, build, checks, paths, run_request
-from page_map_lab.cli_errors import CountersError, ExitCode, LabError, NoiseGateError, UsageError
+from page_map_lab import atomic_file, binaries, build, paths, run_request
+from page_map_lab.cli_errors import CountersError, ExitCode, LabError, UsageError
+from page_map_lab.gate import Gate, quiet_machine
 from page_map_lab.launch import Outcome, command_of, run_process
-from page_map_lab.machine import CpuTicks
 from page_map_lab.plan import Launch, Plan, Request, make_launches
 from page_map_lab.progress import Progress, duration_text
 from page_map_lab.run_folder import RunFolder, hash_of, now, refuse_other_builds
@@ -22,8 +22,6 @@ from page_map_lab.run_request import add_arguments
 
 __all__ = ["add_arguments", "run"]
 
-# A neighbour that runs for a moment need not end a long run.
-GATE_PATIENCE_S = 20
 MOST_LINES = 10
 
 
@@ -52,35 +50,13 @@ def probe(workload: binaries.Workload, request: Request) -> dict[str, Any]:
         return value
 
 
-def gate(results: Path, waived: list[str], ticks: CpuTicks | None) -> dict[str, Any]:
-    """The gate as a record keeps it, judging the time since `ticks`."""
-    return checks.as_gate(checks.examine(checks.situation(results=results, ticks_before=ticks)), waived)
-
-
-def quiet_machine(results: Path, waived: list[str], progress: Progress | None = None, kept: str = "") -> dict[str, Any]:
-    """The gate before a launch. Waits a little for a quiet machine; raises when it does not become one."""
-    deadline = time.monotonic() + GATE_PATIENCE_S
-    while True:
-        found = gate(results, waived, checks.situation().machine.cpu_ticks())
-        hard = [finding for finding in found["findings"] if finding["severity"] == "hard"]
-        if not hard:
-            return found
-        if {finding["check"] for finding in hard} - {"load", "steal"} or time.monotonic() > deadline:
-            worst = hard[0]
-            way_out = f"{worst['advice']} (or --waive {worst['check']})"
-            raise NoiseGateError(f"{worst['check']}: {worst['found']}: {way_out}" + (f"; {kept}" if kept else ""))
-        if progress:
-            progress.show(f"waiting: {hard[0]['found']}")
-        time.sleep(1)
-
-
 class Runner:
     """Runs what is missing of one run folder."""
 
     def __init__(self, run: RunFolder, folder: Path, waived: list[str], quiet: bool) -> None:
         self.run = run
         self.binaries = folder
-        self.waived = waived
+        self.gate = Gate(run.folder, waived)
         self.quiet = quiet
         self.failures: list[tuple[Launch, Outcome]] = []
         self.hard_afterwards: list[str] = []
@@ -96,8 +72,7 @@ class Runner:
     def one(self, launch: Launch) -> None:
         """Runs one launch and completes its record."""
         kept = f"finished records are kept in {paths.shown(self.run.folder)}"
-        before = quiet_machine(self.run.folder, self.waived, self.progress, kept)
-        ticks = checks.situation().machine.cpu_ticks()
+        before = self.gate.before(self.progress, kept)
         about = {
             "run": self.run.plan.run, "index": launch.index, "block": launch.block, "seed": launch.seed,
         }  # fmt: skip
@@ -115,10 +90,10 @@ class Runner:
             missing = outcome.message or "it ended without a record"
             self.failures.append((launch, Outcome(outcome.exit_code, missing, outcome.seconds)))
             return
-        after = gate(self.run.folder, self.waived, ticks)
+        after = self.gate.after()
         if after["verdict"] == "hard":
             self.hard_afterwards.append(launch.name)
-        self.run.amend(launch, {"before": before, "after": after}, command, started)
+        self.run.amend(launch, self.gate.block(before, after), command, started)
 
     def resume_command(self) -> str:
         """What the user types to go on."""
