@@ -16,6 +16,7 @@ from typing import Any
 from page_map_lab.cli_errors import ExitCode, UsageError
 from page_map_lab.compare_cells import Comparison, compare_sets, compare_variants, group_cells
 from page_map_lab.compare_guard import refuse_incomparable
+from page_map_lab.record_flags import MARK
 from page_map_lab.records import Record, load_records
 from page_map_lab.statistics import CONFIDENCE, FASTER, INDISTINGUISHABLE, NOT_ENOUGH_DATA, SLOWER
 from page_map_lab.terminal import colour, table
@@ -112,6 +113,7 @@ def as_json(comparison: Comparison, threshold: float | None) -> dict[str, Any]:
         "launches": estimate.contender_launches,
         "base_launches": estimate.base_launches,
         "excluded_repetitions": comparison.excluded_repetitions,
+        "flagged_launches": sum(bool(cell.record.flags) for cell in {*comparison.contender_cells, *comparison.base_cells}),
         "regression": threshold is not None and comparison.is_regression(threshold),
         "records": [cell.source() for cell in comparison.contender_cells],
         "base_records": [cell.source() for cell in comparison.base_cells],
@@ -177,6 +179,7 @@ def _result(
         "excluded_repetitions": sum(cell.excluded_count for record in records for cell in record.cells),
         "regressions": sum(row["regression"] for row in rows),
         "failed_checks": failed_checks(records),
+        "flagged": [{"record": str(record.path), "flags": record.flags} for record in records if record.flags],
         "only_in_base": only_base,
         "only_in_contender": only_contender,
         "cells": rows,
@@ -216,7 +219,7 @@ def _print_text(result: dict[str, Any], comparisons: Sequence[Comparison], quiet
                 f"{cell['ratio']:.3f}",
                 interval,
                 words,
-                f"{cell['base_launches']}/{cell['launches']}",
+                f"{cell['base_launches']}/{cell['launches']}{MARK if cell['flagged_launches'] else ''}",
             ]
         )
     print(table(rows, sys.stdout))
@@ -231,6 +234,9 @@ def _print_text(result: dict[str, Any], comparisons: Sequence[Comparison], quiet
     for side in ("base", "contender"):
         if result[f"only_in_{side}"]:
             print(f"only in the {side}: {_few(result[f'only_in_{side}'])}")
+    if result["flagged"]:
+        why = ", ".join(dict.fromkeys(check for record in result["flagged"] for check in record["flags"]))
+        print(f"{MARK} {len(result['flagged'])} launches were measured although the gate found {why}")
     if result["regressions"]:
         line = f"{result['regressions']} cells are slower by more than {result['threshold_percent']:g} %"
         print(colour(line, "red", sys.stdout))

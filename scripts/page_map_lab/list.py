@@ -3,16 +3,23 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
-from page_map_lab import binaries, build
+from page_map_lab import binaries, build, paths
 from page_map_lab.cli_errors import ExitCode, UsageError
-from page_map_lab.terminal import colour
+from page_map_lab.record_flags import MARK
+from page_map_lab.records import load_records
+from page_map_lab.terminal import colour, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `lab list`."""
     parser.add_argument("workload", nargs="*", metavar="WORKLOAD", help="only these workloads (default: all)")
     parser.add_argument("--variant", metavar="GLOB", help="only variants and floors that match")
+    parser.add_argument(
+        "--records", action="append", type=Path, metavar="PATH",
+        help="instead, the records below a run folder, those flagged by the gate marked with ! (repeatable)",
+    )  # fmt: skip
 
 
 def as_json(workload: binaries.Workload, names: list[str]) -> dict:
@@ -55,8 +62,39 @@ def parameter_text(values: object) -> str:
     return str(values)
 
 
+def list_records(namespace: argparse.Namespace) -> int:
+    """Prints the records of some folders, and what flags them."""
+    found = [record for record in load_records(namespace.records)
+             if not namespace.workload or {cell.key.workload for cell in record.cells} & set(namespace.workload)]  # fmt: skip
+    if not found:
+        raise UsageError(f"no record of {', '.join(namespace.workload)} there: leave the name out to see all")
+    entries = [
+        {
+            "record": str(record.path),
+            "workload": ", ".join(dict.fromkeys(cell.key.workload for cell in record.cells)),
+            "cells": len(record.cells),
+            "started": record.launch.get("started"),
+            "verdict": {name: (record.section("gate").get(name) or {}).get("verdict") for name in ("before", "after")},
+            "flags": record.flags,
+        }
+        for record in found
+    ]
+    if namespace.json:
+        print(json.dumps(entries, indent=1))
+        return ExitCode.OK
+    rows = [["", "record", "workload", "cells", "before", "after", "flagged by"]]
+    for entry in entries:
+        verdicts = [entry["verdict"][name] or "no gate" for name in ("before", "after")]
+        mark = MARK if entry["flags"] else ""
+        rows.append([mark, paths.shown(entry["record"]), entry["workload"], str(entry["cells"]), *verdicts, ", ".join(entry["flags"])])
+    print(table(rows, sys.stdout))
+    return ExitCode.OK
+
+
 def run(namespace: argparse.Namespace) -> int:
     """Prints what exists."""
+    if namespace.records:
+        return list_records(namespace)
     patterns = [namespace.variant] if namespace.variant else []
     binaries.check_names_before_building(namespace.workload, patterns)
     if namespace.dry_run and not build.is_built():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from page_map_lab import records_google, records_schema
+from page_map_lab.record_flags import flags_of
 from page_map_lab.records_error import RecordError
 
 __all__ = ["Cell", "CellKey", "Record", "RecordError", "Repetition", "load_record", "load_records"]
@@ -128,6 +129,11 @@ class Record:
     def launch(self) -> dict[str, Any]:
         """Run, index, block, seed, command."""
         return self.data.get("launch") or {}
+
+    @property
+    def flags(self) -> list[str]:
+        """The hard findings of the gate in spite of which this was measured."""
+        return flags_of(self.data)
 
     def section(self, name: str) -> dict[str, Any]:
         """A top-level object such as build or environment; empty when it is absent or null."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from page_map_lab.record_flags import MARK, sharing_sentence
 from page_map_lab.records import Record
 from page_map_lab.report_model import HostReport
 
@@ -156,7 +158,15 @@ def _gate(host: HostReport) -> list[Flag]:
             for finding in (gate.get(moment) or {}).get("findings") or []:
                 if finding.get("severity") in ("soft", "hard"):
                     worst[str(finding.get("check"))] = f"{finding.get('found')}: {finding.get('advice')}"
-    found = [Flag(NEEDS_CARE, f"gate: {check}", f"{check}: {text}") for check, text in worst.items()]
+    sharing = dict.fromkeys(sentence for record in host.records if (sentence := sharing_sentence(record.data)))
+    found = [Flag(NEEDS_CARE, "shared core", f"{sentence}.") for sentence in sharing]
+    found += [Flag(NEEDS_CARE, f"gate: {check}", f"{check}: {text}") for check, text in worst.items() if not (check == "core_sharing" and sharing)]
+    flagged = [record.flags for record in host.records if record.flags]
+    if flagged:
+        counts = Counter(check for checks in flagged for check in checks)
+        why = ", ".join(f"{check} ({count})" for check, count in counts.most_common())
+        sentence = f"{len(flagged)} of {len(host.records)} launches, marked {MARK}, were measured although the gate found {why}."
+        found.append(Flag(NEEDS_CARE, f"{len(flagged)} flagged launches", sentence))
     if runs_by_hand:
         found.append(Flag(NEEDS_CARE, "no gate", f"{runs_by_hand} of {len(host.records)} launches ran by hand, without the noise gate."))
     return found

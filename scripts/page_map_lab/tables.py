@@ -12,6 +12,7 @@ from typing import Any
 
 from page_map_lab.pictures_curves import merged_histogram, percentile
 from page_map_lab.pictures_ratios import counter_name
+from page_map_lab.record_flags import MARK
 from page_map_lab.report_model import HostReport, Row
 
 CSV_FIELDS = (
@@ -27,7 +28,7 @@ COUNTER_FIELDS = (
 
 @dataclass
 class RecordIndex:
-    """Gives every record a short name (R1, R2 ...) for tables, and a path relative to where the report lies."""
+    """Gives every record a short name (R1, R2 ...; R3! is flagged) and a path relative to where the report lies."""
 
     folder: Path
     names: dict[Path, str] = field(default_factory=dict)
@@ -35,7 +36,7 @@ class RecordIndex:
     def add(self, host: HostReport) -> None:
         """Names the host's records in order."""
         for record in host.records:
-            self.names.setdefault(record.path, f"R{len(self.names) + 1}")
+            self.names.setdefault(record.path, f"R{len(self.names) + 1}{MARK if record.flags else ''}")
 
     def relative(self, path: Path) -> str:
         """The record's path as seen from the report."""

@@ -47,15 +47,15 @@ def processors(text: str | None) -> list[int]:
 
 
 def grouped(settings: list[Written]) -> list[str]:
-    """One line for each setting, many files of one kind together."""
-    groups: dict[tuple[str, str | None, str, str], int] = {}
+    """One line for each setting, many files of one kind together; a file that did not take is named."""
+    groups: dict[tuple[str, str | None, str, str], list[str]] = {}
     for setting in settings:
-        key = (setting.name, setting.before, setting.wanted, setting.why)
-        groups[key] = groups.get(key, 0) + 1
-    return [
-        f"{name}: {before} -> {wanted}" + (f" ({count} files)" if count > 1 else "") + (f" NOT TAKEN: {why}" if why else "")
-        for (name, before, wanted, why), count in groups.items()
-    ]
+        groups.setdefault((setting.name, setting.before, setting.wanted, setting.why), []).append(setting.path)
+    lines = []
+    for (name, before, wanted, why), files in groups.items():
+        count = f" ({len(files)} files)" if len(files) > 1 else ""
+        lines.append(f"{name}: {before} -> {wanted}{count}" + (f" not taken: {', '.join(files)}: {why}" if why else ""))
+    return lines
 
 
 def say(line: str, quiet: bool = False) -> None:
@@ -134,7 +134,7 @@ def tuned(plan: TuningPlan, state: StateFolder, namespace: argparse.Namespace, c
     if failed:
         code = int(ExitCode.NOISE_GATE)
         for line in grouped(failed):
-            say(f"cannot restore {line}")
+            say(f"cannot restore: {line}")
         say(f"{len(failed)} of {len(given_back)} settings are not as they were: {state.path} keeps them; `lab tune-host --restore` tries again")
     else:
         say(f"restored and verified {len(given_back)} settings", namespace.quiet)
