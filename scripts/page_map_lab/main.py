@@ -39,6 +39,14 @@ class OneLineParser(argparse.ArgumentParser):
         sys.exit(ExitCode.USAGE)
 
 
+class VerbFormatter(argparse.HelpFormatter):
+    """Help whose column leaves room for the longest verb: argparse forgets that verbs are indented."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = 4 + max(map(len, VERBS))
+
+
 def module_of(verb: str) -> str:
     """The name of a verb's module."""
     return f"page_map_lab.{verb.replace('-', '_')}"
@@ -51,7 +59,9 @@ def existing_verbs() -> dict[str, str]:
 
 def make_parser(verb: str | None) -> argparse.ArgumentParser:
     """The whole command line; only the module of the verb in use is imported."""
-    parser = OneLineParser(prog="lab", description="Benchmark and tune page map variants.", epilog=EXIT_CODES)
+    parser = OneLineParser(
+        prog="lab", description="Benchmark and tune page map variants.", epilog=EXIT_CODES, formatter_class=VerbFormatter
+    )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=OneLineParser)
     common = argparse.ArgumentParser(add_help=False)
     group = common.add_argument_group("common to all verbs")

@@ -38,7 +38,7 @@ TEST(Calibration, OnlyRoundsDuringWhichTheOtherRanProveSharing) {
     const auto own = rounds_with_absences(100, {});
     EXPECT_EQ(proven_rounds(own, own).size(), own.size());
     // The other is away from 0.2 ms to 4.3 ms: the own rounds 2 to 42 prove nothing.
-    const auto partner = rounds_with_absences(59, {2});
+    const auto partner = rounds_with_absences(60, {2});
     EXPECT_EQ(proven_rounds(own, partner).size(), 100U - 41U);
     // The other began later and ended earlier.
     auto shorter = CalibrationRounds(own.begin() + 10, own.begin() + 20);

@@ -10,6 +10,7 @@ import pytest
 from lab_process import lab
 
 import atomics_rules
+from page_map_lab import checks
 from page_map_lab.cli_errors import ExitCode
 from page_map_lab.main import existing_verbs
 from source_tree import ROOT, SourceTree
@@ -60,6 +61,13 @@ def test_the_readme_has_every_verb_and_no_other(tmp_path: Path) -> None:
     offered = set(re.findall(r"^    (\w[\w-]*) ", lab(tmp_path, "--help").out, re.MULTILINE))
     described = set(re.findall(r"^\| `lab (\w[\w-]*)", README.read_text(encoding="utf-8"), re.MULTILINE))
     assert offered == described == set(existing_verbs())
+
+
+def test_the_measuring_guide_has_every_check_and_no_other() -> None:
+    text = (ROOT / "docs" / "measuring.md").read_text(encoding="utf-8")
+    table = text.partition("| check | severity |")[2].partition("\n\n")[0]
+    described = [name for row in table.splitlines() if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(described) == sorted(checks.NAMES)
 
 
 def test_the_readme_has_every_exit_code_and_no_other() -> None:
