@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iostream>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,11 @@ using Json = nlohmann::ordered_json;
 constexpr std::chrono::milliseconds drift_duration{50};
 constexpr std::chrono::milliseconds longest_alone{40};
 constexpr std::chrono::milliseconds all_alone{500};       // divided among the processors
+constexpr std::size_t most_alone = 32;                    // enough to know the clock that one alone gets
 constexpr std::chrono::milliseconds together_duration{60};
 constexpr std::chrono::milliseconds budget_of_pairs{1000};
 constexpr int looks_at_each_pair = 7;
-constexpr double slowed = 1.25;  // beside all the others, against alone
+constexpr double slowed = 1.4;  // beside all the others, against alone: more than boost explains, less than a sibling
 
 int complain(const std::string& what) {
     std::fprintf(stderr, "calibrate: %s\n", what.c_str());
@@ -87,16 +89,17 @@ Result<std::vector<unsigned>> suspects(const Topology& topology, const std::vect
 }
 
 Result<Json> sharing(const Topology& topology, const std::vector<unsigned>& cpus) {
-    const auto each = std::min(longest_alone, all_alone / static_cast<int>(cpus.size()));
-    Json measured{{"cpus", Json::array()}, {"pairs", Json::array()}};
+    const std::size_t alone_count = std::min(cpus.size(), most_alone);
+    const auto each = std::min(longest_alone, all_alone / static_cast<int>(alone_count));
+    Json measured{{"cpus", cpus}, {"alone_round_ns", Json::array()}, {"pairs", Json::array()}, {"pairs_left_out", 0}};
     double fastest_ns = HUGE_VAL;
-    for (const unsigned cpu : cpus) {
+    for (const unsigned cpu : std::span(cpus).first(alone_count)) {
         const auto rounds = measure_rounds(topology, std::array{CalibrationThread{cpu}}, each);
         if (!rounds) {
             return tl::unexpected<Error>(rounds.error());
         }
         const auto alone = undisturbed_ns(rounds->front());
-        measured["cpus"].push_back({{"cpu", cpu}, {"alone_round_ns", optional_number(alone)}});
+        measured["alone_round_ns"].push_back(optional_number(alone));
         fastest_ns = std::min(fastest_ns, alone.value_or(HUGE_VAL));
     }
     const auto slow = suspects(topology, cpus, fastest_ns);
@@ -106,12 +109,15 @@ Result<Json> sharing(const Topology& topology, const std::vector<unsigned>& cpus
     // Several looks at each pair, spread over time: a hypervisor moves its processors from core to core.
     const auto deadline = Clock::now() + budget_of_pairs;
     const auto pairs = pairs_of(slow->size());
-    std::vector<Json> looks(pairs.size(), Json::array());
+    std::vector<Json> looks(pairs.size());  // null where the time was over before the first
     for (int look = 0; look < looks_at_each_pair; ++look) {
         for (std::size_t place = 0; place < pairs.size() && Clock::now() < deadline; ++place) {
             const auto pair = measure_pair(topology, (*slow)[pairs[place].first], (*slow)[pairs[place].second]);
             if (!pair) {
                 return tl::unexpected<Error>(pair.error());
+            }
+            if (looks[place].is_null()) {
+                looks[place] = Json::array();
             }
             if (pair->throughput) {
                 looks[place].push_back(*pair->throughput);
@@ -119,6 +125,10 @@ Result<Json> sharing(const Topology& topology, const std::vector<unsigned>& cpus
         }
     }
     for (std::size_t place = 0; place < pairs.size(); ++place) {
+        if (looks[place].is_null()) {
+            measured["pairs_left_out"] = measured["pairs_left_out"].get<std::uint64_t>() + 1;
+            continue;
+        }
         measured["pairs"].push_back({{"cpus", {(*slow)[pairs[place].first], (*slow)[pairs[place].second]}},
                                      {"throughputs", std::move(looks[place])}});
     }

@@ -32,6 +32,12 @@ using CalibrationRounds = std::vector<CalibrationRound>;
 /// What a thread does in its rounds: work, or hold its processor while it leaves the core's units to a sibling.
 enum class CalibrationKind : std::uint8_t { works, pauses };
 
+/// Whether other programs may interrupt the rounds.
+enum class CalibrationPriority : std::uint8_t {
+    as_a_benchmark,   // as they may interrupt a benchmark
+    ahead_of_others,  // real-time where the system permits it: for what the hardware does, not for how busy it is
+};
+
 /// One processor, and what it does.
 struct CalibrationThread {
     unsigned cpu = 0;  ///< OS index
@@ -43,7 +49,7 @@ struct CalibrationThread {
 struct PairThroughput {
     unsigned first_cpu = 0;            ///< OS index
     unsigned second_cpu = 0;           ///< OS index
-    std::uint64_t proven_rounds = 0;   ///< of the scarcest kind: rounds during which the other was proven to do its part
+    std::uint64_t proven_rounds = 0;   ///< of the scarcest kind: rounds with the other proven to do its part
     std::optional<double> throughput;  ///< 2 on cores of their own, about 1 on siblings; none where too few were proven
 };
 
@@ -60,9 +66,11 @@ std::optional<double> typical_ns(std::span<const CalibrationRound> rounds);
 /// Errors: unavailable, where a thread cannot be pinned. Cost: `duration` and 5 ms.
 Result<std::vector<CalibrationRounds>> measure_rounds(const Topology& topology,
                                                       std::span<const CalibrationThread> together,
-                                                      std::chrono::milliseconds duration);
+                                                      std::chrono::milliseconds duration,
+                                                      CalibrationPriority priority = {});
 
 /// Lets two processors take turns in working, and work together, until enough rounds are proven or the tries are over.
+/// Runs ahead of other programs where it may, which on a busy machine is the only time when both run at once.
 /// Errors: as measure_rounds. Cost: 75 ms, on a busy machine up to 375 ms.
 Result<PairThroughput> measure_pair(const Topology& topology, unsigned first_cpu, unsigned second_cpu);
 

@@ -47,6 +47,7 @@ class Sharing:
 
     cpus: tuple[int, ...]
     pairs: dict[tuple[int, int], tuple[float, ...]]
+    pairs_left_out: int = 0  # suspects for which there was no time
 
     def shared_pairs(self) -> list[tuple[int, int]]:
         """The pairs that are siblings: typically they do hardly more than one."""
@@ -95,6 +96,7 @@ class Calibration:
             "core_sharing": None if sharing is None else {
                 "cpus": list(sharing.cpus),
                 "pairs": [{"cpus": list(pair), "throughputs": list(looks)} for pair, looks in sharing.pairs.items()],
+                "pairs_left_out": sharing.pairs_left_out,
                 "cores": sharing.cores(),
                 "sentence": sharing.sentence(),
             },
@@ -107,8 +109,9 @@ def parse(text: str) -> Calibration:
     rounds = tuple(float(value) for value in said["drift"]["round_ns"])
     found = said.get("sharing")
     sharing = found and Sharing(
-        tuple(entry["cpu"] for entry in found["cpus"]),
+        tuple(found["cpus"]),
         {(entry["cpus"][0], entry["cpus"][1]): tuple(entry["throughputs"]) for entry in found["pairs"]},
+        found["pairs_left_out"],
     )
     return Calibration(Drift(rounds) if len(rounds) > 5 else None, sharing or None)
 

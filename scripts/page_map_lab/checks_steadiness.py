@@ -77,10 +77,10 @@ def core_sharing(at: Situation) -> Finding:
             "core_sharing", "soft", f"CPUs {names} shared a core in some looks and not in others: who runs beside them changes",
             "take ratios inside one process, or measure on bare metal",
         )
-    unknown = sum(not looks for looks in sharing.pairs.values())
+    unknown = sum(not looks for looks in sharing.pairs.values()) + sharing.pairs_left_out
     if unknown:
         return Finding(
-            "core_sharing", "info", f"{unknown} pairs of processors could not be told: they were too busy to run at once",
+            "core_sharing", "info", f"{unknown} pairs of processors could not be told: too busy to run at once, or too many",
             "end what else runs: `top -o %CPU` shows it",
         )
     if len(sharing.cpus) < 2:

@@ -135,7 +135,8 @@ def tuned(plan: TuningPlan, state: StateFolder, namespace: argparse.Namespace, c
         code = int(ExitCode.NOISE_GATE)
         for line in grouped(failed):
             say(f"cannot restore: {line}")
-        say(f"{len(failed)} of {len(given_back)} settings are not as they were: {state.path} keeps them; `lab tune-host --restore` tries again")
+        count = f"{len(failed)} of {len(given_back)} settings"
+        say(f"{count} are not as they were: {state.path} keeps them; `lab tune-host --restore` tries again")
     else:
         say(f"restored and verified {len(given_back)} settings", namespace.quiet)
     result = {
@@ -226,7 +227,7 @@ def run(namespace: argparse.Namespace) -> int:
             raise UsageError("another tune-host is at work: wait for its end")
         left = state.load()
         if left is not None:
-            raise UsageError(f"an earlier tune-host left settings that cannot be restored: see {state.path}, then `lab tune-host --restore`")
+            raise UsageError(f"an earlier tune-host left settings that cannot be restored: mend those in {state.path}, then --restore")
         code, result = tuned(host_settings.make_plan(namespace.root, measured), state, namespace, command)
     if namespace.json:
         print(json.dumps(result, indent=1))

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
+#include <string>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/wait.h>
 
 namespace page_map_lab::bench {
 namespace {
@@ -67,6 +71,52 @@ TEST(Calibration, OneProcessorTwiceIsOneProcessorsWorth) {
     const auto pair = measure_pair(*topology, cpu, cpu);
     ASSERT_TRUE(pair);
     EXPECT_FALSE(pair->throughput);
+}
+
+/// What the program prints, and its exit status.
+std::pair<std::string, int> run_program(const std::string& arguments) {
+    std::FILE* pipe = popen((PAGE_MAP_LAB_CALIBRATE " " + arguments + " 2>&1").c_str(), "r");
+    std::string text;
+    std::array<char, 4096> block{};
+    while (const std::size_t count = std::fread(block.data(), 1, block.size(), pipe)) {
+        text.append(block.data(), count);
+    }
+    return {text, WEXITSTATUS(pclose(pipe))};
+}
+
+TEST(Calibration, TheProgramPrintsWhatTheGateReads) {
+    const auto topology = Topology::discover();
+    ASSERT_TRUE(topology);
+    std::vector<unsigned> cpus;
+    for (const auto& cpu : topology->cpus()) {
+        cpus.push_back(cpu.os_index);
+    }
+    cpus.resize(std::min<std::size_t>(cpus.size(), 2));
+    const std::string list = std::to_string(cpus.front()) + (cpus.size() > 1 ? "," + std::to_string(cpus.back()) : "");
+    const auto [text, status] = run_program("--cpus " + list);
+    ASSERT_EQ(status, 0) << text;
+    const auto printed = nlohmann::json::parse(text);
+    EXPECT_FALSE(printed["drift"]["round_ns"].empty());
+    EXPECT_EQ(printed["drift"]["cpu"], cpus.front());
+    std::ranges::sort(cpus);
+    EXPECT_EQ(printed["sharing"]["cpus"], nlohmann::json(cpus));
+    ASSERT_EQ(printed["sharing"]["pairs"].size(), cpus.size() - 1);
+    for (const auto& pair : printed["sharing"]["pairs"]) {
+        EXPECT_EQ(pair["cpus"], nlohmann::json(cpus));
+        EXPECT_TRUE(pair["throughputs"].is_array());  // empty on a machine too busy to prove anything
+        for (const double throughput : pair["throughputs"]) {
+            EXPECT_GT(throughput, 0.0);
+        }
+    }
+    EXPECT_FALSE(nlohmann::json::parse(run_program("--drift-only").first).contains("sharing"));
+}
+
+TEST(Calibration, TheProgramRefusesProcessorsThatItCannotTake) {
+    for (const std::string arguments : {"--cpus 100000", "--cpus 0,0", "--cpus none"}) {
+        const auto [text, status] = run_program(arguments);
+        EXPECT_NE(status, 0) << arguments;
+        EXPECT_NE(text.find("--cpus"), std::string::npos) << text;
+    }
 }
 
 }  // namespace

@@ -166,11 +166,14 @@ def test_processors_that_share_a_core_are_found_by_measurement(tmp_path: Path) -
     sometimes = found((0, 1), {(0, 1): (1.2, 1.9, 2.0)})
     assert sometimes.severity == "soft" and "some looks" in sometimes.found
     assert found((0, 1), {(0, 1): ()}).severity == "info"
+    many = findings(machine(tmp_path), calibration=Calibration(None, Sharing((0, 1), {}, pairs_left_out=7)))["core_sharing"]
+    assert many.severity == "info" and "7 pairs" in many.found
     assert findings(machine(tmp_path), calibration=None)["core_sharing"].severity == "info"
 
 
 def test_few_processors_leave_none_to_set_apart(tmp_path: Path) -> None:
-    small = {"sys__devices__system__cpu__online": "0-1", "sys__devices__system__cpu__isolated": "", "sys__devices__system__cpu__nohz_full": None}
+    processors = "sys__devices__system__cpu__"
+    small = {f"{processors}online": "0-1", f"{processors}isolated": "", f"{processors}nohz_full": None}
     found = findings(machine(tmp_path, **small))
     assert {found[name].severity for name in ("isolated_cpus", "tickless", "irq_affinity")} == {"info"}
 

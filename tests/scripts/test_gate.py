@@ -19,8 +19,8 @@ PROGRAM = """#!/bin/sh
 echo "$@" >> {log}
 case "$*" in
     *--drift-only*) echo '{{"drift": {{"cpu": 0, "round_ns": {rounds}}}}}' ;;
-    *) echo '{{"drift": {{"cpu": 0, "round_ns": {rounds}}}, "sharing": {{"cpus": [{{"cpu": 0, "alone_round_ns": 9.0}}, {{"cpu": 1, "alone_round_ns": null}}],
-        "pairs": [{{"cpus": [0, 1], "throughputs": [1.04, 1.06, 1.05]}}]}}}}' ;;
+    *) echo '{{"drift": {{"cpu": 0, "round_ns": {rounds}}}, "sharing": {{"cpus": [0, 1], "alone_round_ns": [9.0, null],
+        "pairs": [{{"cpus": [0, 1], "throughputs": [1.04, 1.06, 1.05]}}], "pairs_left_out": 0}}}}' ;;
 esac
 """
 NOTHING = {"verdict": "pass", "findings": []}

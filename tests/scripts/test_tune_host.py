@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import random
 import signal
 import subprocess
 import time
@@ -93,7 +94,7 @@ def wait_for(condition, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.02)
+        time.sleep(0.002)
 
 
 def children(pid: int) -> list[int]:
@@ -116,7 +117,8 @@ def fixture_host(tmp_path: Path) -> Iterator[Host]:
 
 
 def test_a_command_runs_tuned_and_everything_is_given_back(host: Host) -> None:
-    finished = host.tune("--", "sh", "-c", f"cat {host.root}/proc/sys/kernel/numa_balancing {host.root}/proc/irq/24/smp_affinity_list; exit 7")
+    looked_at = [str(host.root / name) for name in ("proc/sys/kernel/numa_balancing", "proc/irq/24/smp_affinity_list")]
+    finished = host.tune("--", "sh", "-c", f"cat {' '.join(looked_at)}; exit 7")
     assert finished.code == 7 and finished.out == "00-1"
     assert "governor: powersave -> performance" in finished.err and "restored and verified 9 settings" in finished.err
     assert host.is_untuned()
@@ -145,6 +147,23 @@ def test_a_killed_tune_host_is_restored_by_the_next_call_of_lab(host: Host, verb
     assert f"pid {process.pid}" in finished.err and "was killed: restored and verified 9 settings" in finished.err
     assert host.is_untuned()
     assert host.call(*verb).err.replace("lab tune-host: nothing to restore\n", "") == ""
+
+
+def test_killed_at_any_moment_everything_is_given_back(host: Host) -> None:
+    moments = random.Random(7)
+    tuned_when_killed = 0
+    for _ in range(12):
+        # The command ends at once: the kill falls among the changes, the restorations, or after both.
+        with subprocess.Popen(
+            [LAB, *host.arguments("--", "true")], env=environment(host.root, **host.variables), stderr=subprocess.DEVNULL
+        ) as process:
+            wait_for(lambda: (host.state / "tune-host.json").exists() or process.poll() is not None)
+            time.sleep(moments.uniform(0, 0.01))
+            process.kill()
+        tuned_when_killed += (host.state / "tune-host.json").exists()
+        assert host.call("list", "--help").code == 0
+        assert host.is_untuned()
+    assert tuned_when_killed > 0
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
