@@ -26,7 +26,7 @@ def state_folders() -> list[Path]:
     """Where a snapshot may be; the first is where a new one goes. PAGE_MAP_LAB_STATE names another place."""
     if place := os.environ.get("PAGE_MAP_LAB_STATE"):
         return [Path(place)]
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "page_map_lab"
+    home = Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")) / "page_map_lab"
     return [_SYSTEM, home] if os.access(_SYSTEM.parent, os.W_OK) or _SYSTEM.exists() else [home]
 
 
@@ -119,9 +119,13 @@ class StateFolder:
                 return
             yield True
 
+    def has_snapshot(self) -> bool:
+        """Whether there is one; a folder that this user may not look into holds none for them."""
+        return os.path.exists(self.path)
+
     def load(self) -> Snapshot | None:
         """The snapshot that is there."""
-        if not self.path.exists():
+        if not self.has_snapshot():
             return None
         return Snapshot.from_json(atomic_file.read_json(self.path, "the snapshot of tune-host"), self.path)
 
@@ -176,7 +180,7 @@ def recover() -> list[Recovery]:
 
 
 def _recover(state: StateFolder) -> Recovery | None:
-    if not state.path.exists():
+    if not state.has_snapshot():
         return None
     with state.locked(create=False) as free:
         snapshot = state.load() if free else None

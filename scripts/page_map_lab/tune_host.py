@@ -186,7 +186,7 @@ def restore(namespace: argparse.Namespace) -> int:
 
 def active_snapshot(state: StateFolder) -> Snapshot | None:
     """The snapshot of a tune-host that is at work."""
-    if not state.path.exists():
+    if not state.has_snapshot():
         return None
     with state.locked(create=False) as free:
         return None if free else state.load()

@@ -312,6 +312,17 @@ def test_without_root_it_says_so(host: Host) -> None:
     assert finished.returncode == 2 and "need root" in finished.stderr and finished.stderr.count("\n") == 1
 
 
+def test_a_user_without_a_home_can_use_every_verb(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    for home in ("/proc/1/root/nowhere", ""):
+        finished = lab(host.root, "list", "--help", HOME=home, XDG_STATE_HOME="")
+        assert finished.code == 0 and finished.err == ""
+    # A user whom the system does not know.
+    monkeypatch.delenv("PAGE_MAP_LAB_STATE", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert host_snapshot.state_folders()[-1] == Path("~/.local/state/page_map_lab")
+
+
 def test_a_damaged_snapshot_stops_no_other_verb(host: Host) -> None:
     host.state.mkdir()
     (host.state / "tune-host.json").write_text("{}")
