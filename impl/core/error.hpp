@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,6 +54,18 @@ using Status = Result<void>;
 /// Shorthand for the failing side of a Result.
 inline tl::unexpected<Error> fail(ErrorCode code, std::string message = {}, int system_errno = 0) {
     return tl::unexpected<Error>(Error{code, system_errno, std::move(message)});
+}
+
+/// As above, of a message that is there already. Where there is no memory to copy it, the code says it all: so that what
+/// must not throw, and what has taken something that it would have to give back, can fail.
+inline tl::unexpected<Error> fail(ErrorCode code, const char* message, int system_errno = 0) noexcept {
+    Error error{code, system_errno};
+    try {
+        error.message = message;
+    } catch (const std::bad_alloc&) {
+        error.message.clear();
+    }
+    return tl::unexpected<Error>(std::move(error));
 }
 
 }  // namespace page_map_lab

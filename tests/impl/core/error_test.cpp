@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/variants/failing_allocator.hpp"
+
 namespace page_map_lab {
 namespace {
 
@@ -37,6 +39,20 @@ TEST(Error, fail_makes_the_failing_side_of_any_result) {
     ASSERT_FALSE(status);
     EXPECT_TRUE(status.error().message.empty());
     EXPECT_EQ(status.error().system_errno, 0);
+}
+
+// What must not throw reports its failed system calls this way, also when memory has run out.
+TEST(Error, OfALiteralNeedsNoMemory) {
+    Status failed;
+    {
+        const testing::Allocations none(0);
+        failed = fail(ErrorCode::system, "a message that is longer than the place that a string has in itself", 12);
+    }
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, ErrorCode::system);
+    EXPECT_EQ(failed.error().system_errno, 12);
+    EXPECT_TRUE(failed.error().message.empty());
+    EXPECT_EQ(Status(fail(ErrorCode::system, "what is wrong", 0)).error().text(), "what is wrong");
 }
 
 }  // namespace
