@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 
 #include "impl/page_map/page_map_locking.hpp"
 
@@ -20,6 +21,8 @@ Status PageMap<Variant>::serve_fault(RegionType& region, PageIndex index, Access
     typename Thread::OnlineScope online;
     try {
         return fault(region, index, wanted);
+    } catch (const std::bad_alloc&) {
+        return fail(ErrorCode::no_memory);
     } catch (const std::exception& failure) {
         return fail(ErrorCode::system, failure.what());
     }
@@ -56,14 +59,7 @@ Status PageMap<Variant>::fault(RegionType& region, PageIndex index, Access wante
     if (index >= options_.size_pages) {
         return fail(ErrorCode::past_end);
     }
-    Result<Counted> page = load_nowait(index);
-    if (!page) {
-        page = load(index);
-    }
-    if (!page) {
-        return tl::unexpected(std::move(page.error()));
-    }
-    const Status granted = [&]() -> Status {
+    const auto map_and_grant = [&](FrameNumber frame) -> Status {
         const TableGuard guard(region.space());
         // Dead or protected since we looked: the pin keeps the addresses, not the right to open them.
         if (Status refused = forbidden(); !refused) {
@@ -74,7 +70,7 @@ Status PageMap<Variant>::fault(RegionType& region, PageIndex index, Access wante
             entry.set_present();
             return grant(region, index, entry);
         }
-        entry.map_shared(page->frame);
+        entry.map_shared(frame);
         if (wanted == Access::write) {
             if (region.sharing() == Sharing::copy_on_write) {
                 return grant_private_copy(region, index, entry);
@@ -82,9 +78,38 @@ Status PageMap<Variant>::fault(RegionType& region, PageIndex index, Access wante
             entry.set_writable_and_dirty();
         }
         return grant(region, index, entry);
-    }();
-    put(*page);
-    return granted;
+    };
+    for (;;) {
+        Result<Counted> page = load_nowait(index);
+        if (!page) {
+            page = load(index);
+        }
+        if (page) {
+            const Status granted = map_and_grant(page->frame);
+            put(*page);
+            return granted;
+        }
+        if (page.error().code != ErrorCode::refcount_saturated) {
+            return tl::unexpected(std::move(page.error()));
+        }
+        // Whoever faults has nobody to tell that the slot cannot count one more. The map's lock stands in for the
+        // reference: while it is held, no page leaves its slot and none is marked.
+        {
+            WriterLock lock(*this);
+            if (Slot<Machine>* slot = layout_.find_slot(index)) {
+                // relaxed: pages enter and leave slots under the map's lock, which is held.
+                const SlotWord word{slot->load(std::memory_order_relaxed)};
+                // [page-current] acquire: the bytes were there before the release in unlock_page.
+                if (word.saturated() &&
+                    ((*frames_)[word.frame()].flags.load(std::memory_order_acquire) & page_flag::up_to_date) != 0) {
+                    return map_and_grant(word.frame());
+                }
+            }
+        }
+        // Put in the meantime, or its references are those of threads that wait for its bytes.
+        typename Thread::OfflineScope offline;
+        Machine::yield();
+    }
 }
 
 /// Opens the hardware as far as the entry allows; a failure leaves the region closed. Page-table lock.

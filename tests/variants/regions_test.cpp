@@ -22,6 +22,27 @@ TEST_P(Regions, ServesFaultsFromTheStore) {
     remove_region(region);
 }
 
+// Whoever faults has nobody to tell that the slot cannot count one more.
+TEST_P(Regions, ServesAFaultOnAPageThatHasEveryReferenceThereCanBe) {
+    make_map();
+    AnyRegion* region = map_region({.pages = {0, 8}});
+    std::vector<AnyCounted> references{load(5)};
+    while (const AnyCounted more = map->find(5)) {
+        references.push_back(more);
+    }
+    EXPECT_EQ(references.size(), SlotWord::max_refcount);
+    const Status served = map->fault(region, 5, Access::read);
+    EXPECT_TRUE(served) << served.error().text();
+    EXPECT_EQ(mapped_version(region, 5), 0u);
+    write_mapped(region, 5, 7);
+    for (const AnyCounted& reference : references) {
+        map->put(reference);
+    }
+    EXPECT_EQ(remove({5, 1}), 1u);
+    EXPECT_EQ(store.stored_version(5), 7u);
+    remove_region(region);
+}
+
 TEST_P(Regions, WritesThroughAMappingReachTheStore) {
     make_map();
     AnyRegion* region = map_region({.pages = {0, 8}});
