@@ -4,6 +4,7 @@
 #pragma once
 
 #include <exception>
+#include <new>
 
 #include "impl/page_map/page_map_locking.hpp"
 
@@ -153,6 +154,8 @@ Status PageMap<Variant>::ask_store(Call&& call) {
     typename Thread::OfflineScope offline;
     try {
         return call(*options_.store);
+    } catch (const std::bad_alloc&) {
+        return fail(ErrorCode::no_memory, "the store ran out of memory: free some");
     } catch (const std::exception& failure) {
         return fail(ErrorCode::io, failure.what());
     }
