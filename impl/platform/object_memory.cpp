@@ -58,9 +58,11 @@ ObjectMemory::~ObjectMemory() {
 }
 
 Status ObjectMemory::give_back(PageRange pages) noexcept {
-    if (::fallocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(pages.first * page_size),
-                    static_cast<off_t>(pages.count * page_size)) != 0) {
-        return fail(ErrorCode::system, "punching a hole into the object's memory failed", errno);
+    while (::fallocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(pages.first * page_size),
+                       static_cast<off_t>(pages.count * page_size)) != 0) {
+        if (errno != EINTR) {
+            return fail(ErrorCode::system, "punching a hole into the object's memory failed", errno);
+        }
     }
     return {};
 }
