@@ -121,7 +121,11 @@ void FaultHandler::add(FaultDomain& domain) {
         action.sa_sigaction = handle;
         action.sa_flags = SA_SIGINFO;
         ::sigemptyset(&action.sa_mask);
-        if (::sigaction(SIGSEGV, &action, &previous_action) != 0) {
+        // A handler that asked for a stack of its own is there for threads that overflow theirs: only on that stack can
+        // such a fault be passed on to it. Faults of ours are served there, too, and need room for the store's call.
+        const bool asked = ::sigaction(SIGSEGV, nullptr, &previous_action) == 0;
+        action.sa_flags |= previous_action.sa_flags & SA_ONSTACK;
+        if (!asked || ::sigaction(SIGSEGV, &action, &previous_action) != 0) {
             throw std::runtime_error("the SIGSEGV handler that serves page faults could not be installed");
         }
         installed = true;

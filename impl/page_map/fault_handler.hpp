@@ -28,7 +28,8 @@ public:
 
 class FaultHandler {
 public:
-    /// Asks `domain` about faults from now on, for the life of the process; the first call installs the handler.
+    /// Asks `domain` about faults from now on, for the life of the process; the first call installs the handler. It runs on
+    /// an alternate stack (sigaltstack) only where the handler before it asked for one.
     /// Throws std::runtime_error where sigaction fails or there are too many domains.
     static void add(FaultDomain& domain);
 

@@ -194,6 +194,32 @@ TEST(FaultHandler, ASignalThatSomebodySentIsIgnoredWhereItWasIgnoredBefore) {
         ::testing::ExitedWithCode(0), "");
 }
 
+void leave(int) { std::_Exit(0); }
+
+[[gnu::noinline]] int overflow_the_stack(volatile int depth) {
+    volatile char frame[4096];
+    frame[0] = static_cast<char>(depth);
+    return depth == 0 ? 0 : overflow_the_stack(depth + 1) + frame[0];
+}
+
+// A fault at the end of a thread's stack has no room for a handler: it reaches the one that asked for a stack of its own.
+TEST(FaultHandler, AStackOverflowReachesTheHandlerThatHasAStackOfItsOwn) {
+    EXPECT_EXIT(
+        {
+            static std::byte stack[65536];
+            stack_t alternate{};
+            alternate.ss_sp = stack;
+            alternate.ss_size = sizeof stack;
+            ::sigaltstack(&alternate, nullptr);
+            install(leave, SA_ONSTACK);
+            OnePage page;
+            FaultHandler::add(page);
+            *page.at(0) = std::byte{1};  // served there
+            std::_Exit(overflow_the_stack(1) + 100);
+        },
+        ::testing::ExitedWithCode(0), "");
+}
+
 #if defined(__x86_64__)
 // Pages are never executable: serving such a fault as a read would serve it for ever.
 TEST(FaultHandler, RunningAPageIsACrash) {
