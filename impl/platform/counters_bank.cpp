@@ -27,7 +27,7 @@ std::string percent(std::uint64_t part, std::uint64_t whole) {
 
 }  // namespace
 
-std::span<const SoftwareEvent> software_events() noexcept {
+std::span<const SoftwareEvent> software_events() {
     // Switches and migrations happen in the kernel, and a fault that ends in SIGSEGV is counted by page_faults alone.
     static constexpr std::array<SoftwareEvent, 6> events = {{
         {"task_clock_ns", "Time that the thread ran.", "task-clock", PERF_COUNT_SW_TASK_CLOCK, true,
@@ -46,7 +46,7 @@ std::span<const SoftwareEvent> software_events() noexcept {
     return events;
 }
 
-std::span<const TracepointEvent> tracepoint_events() noexcept {
+std::span<const TracepointEvent> tracepoint_events() {
     static const std::vector<TracepointEvent> events = {
         {"tlb_flush_remote_received",
          "TLB flushes done here because another processor asked: the shootdowns that reached this thread.",

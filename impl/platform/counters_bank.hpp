@@ -40,8 +40,8 @@ struct TracepointEvent {
 };
 
 /// What comes with every set.
-std::span<const SoftwareEvent> software_events() noexcept;
-std::span<const TracepointEvent> tracepoint_events() noexcept;
+std::span<const SoftwareEvent> software_events();
+std::span<const TracepointEvent> tracepoint_events();
 
 class CounterBank {
 public:

@@ -10,14 +10,15 @@
 namespace page_map_lab {
 
 EventGroup::EventGroup(EventGroup&& other) noexcept
-    : system_(other.system_), target_(other.target_), descriptors_(std::exchange(other.descriptors_, {})) {}
+    : system_(other.system_), target_(other.target_), descriptors_(other.descriptors_), count_(std::exchange(other.count_, 0)) {}
 
 EventGroup& EventGroup::operator=(EventGroup&& other) noexcept {
     if (this != &other) {
         close();
         system_ = other.system_;
         target_ = other.target_;
-        descriptors_ = std::exchange(other.descriptors_, {});
+        descriptors_ = other.descriptors_;
+        count_ = std::exchange(other.count_, 0);
     }
     return *this;
 }
@@ -26,17 +27,16 @@ EventGroup::~EventGroup() { close(); }
 
 void EventGroup::close() noexcept {
     // The leader last: a group without its leader falls apart into events that count on their own.
-    while (!descriptors_.empty()) {
-        system_->close_event(descriptors_.back());
-        descriptors_.pop_back();
+    while (count_ != 0) {
+        system_->close_event(descriptors_[--count_]);
     }
 }
 
 int EventGroup::add(perf_event_attr attributes, const char* filter) noexcept {
-    if (descriptors_.size() == capacity) {
+    if (count_ == capacity) {
         return -ENOSPC;
     }
-    const bool leads = descriptors_.empty();
+    const bool leads = count_ == 0;
     attributes.size = sizeof attributes;
     // Only the leader starts disabled: the others follow it.
     attributes.disabled = leads ? 1 : 0;
@@ -53,18 +53,18 @@ int EventGroup::add(perf_event_attr attributes, const char* filter) noexcept {
             return outcome;
         }
     }
-    descriptors_.push_back(descriptor);
+    descriptors_[count_++] = descriptor;
     return 0;
 }
 
 void EventGroup::enable() noexcept {
-    if (!descriptors_.empty()) {
+    if (count_ != 0) {
         system_->control_event(descriptors_.front(), PERF_EVENT_IOC_ENABLE, nullptr);
     }
 }
 
 void EventGroup::disable() noexcept {
-    if (!descriptors_.empty()) {
+    if (count_ != 0) {
         system_->control_event(descriptors_.front(), PERF_EVENT_IOC_DISABLE, nullptr);
     }
 }
@@ -75,16 +75,16 @@ bool EventGroup::read(std::span<std::uint64_t> values, GroupTimes& times) const 
         GroupTimes times;
         std::array<std::uint64_t, capacity> values;
     } answer;
-    if (descriptors_.empty() || values.size() < descriptors_.size()) {
+    if (count_ == 0 || values.size() < count_) {
         return false;
     }
-    const std::size_t expected = (3 + descriptors_.size()) * sizeof(std::uint64_t);
+    const std::size_t expected = (3 + count_) * sizeof(std::uint64_t);
     const long got = system_->read_event(descriptors_.front(), &answer, expected);
-    if (got != static_cast<long>(expected) || answer.count != descriptors_.size()) {
+    if (got != static_cast<long>(expected) || answer.count != count_) {
         return false;
     }
     times = answer.times;
-    std::copy_n(answer.values.begin(), descriptors_.size(), values.begin());
+    std::copy_n(answer.values.begin(), count_, values.begin());
     return true;
 }
 

@@ -3,10 +3,10 @@
 // Thread safety: one thread at a time. Owns its descriptors.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "impl/platform/counters_reading.hpp"
 #include "impl/platform/counters_system.hpp"
@@ -37,14 +37,15 @@ public:
     /// The values of all events, in one system call. False, with nothing written, where the kernel refuses.
     bool read(std::span<std::uint64_t> values, GroupTimes& times) const noexcept;
 
-    std::size_t size() const noexcept { return descriptors_.size(); }
+    std::size_t size() const noexcept { return count_; }
 
 private:
     void close() noexcept;
 
     CounterSystem* system_;
     CounterTarget target_;
-    std::vector<int> descriptors_;
+    std::array<int, capacity> descriptors_{};
+    std::size_t count_ = 0;
 };
 
 }  // namespace page_map_lab

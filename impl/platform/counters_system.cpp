@@ -27,6 +27,18 @@ std::uint64_t clock_ns(clockid_t clock) noexcept {
     return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
+struct OpenFile {
+    explicit OpenFile(int opened) noexcept : descriptor(opened) {}
+    ~OpenFile() {
+        if (descriptor >= 0) {
+            ::close(descriptor);
+        }
+    }
+    OpenFile(const OpenFile&) = delete;
+    OpenFile& operator=(const OpenFile&) = delete;
+    const int descriptor;
+};
+
 class RealCounterSystem final : public CounterSystem {
 public:
     int open_event(const perf_event_attr& attributes, int process, int cpu, int group) noexcept override {
@@ -53,24 +65,19 @@ public:
     void close_event(int descriptor) noexcept override { ::close(descriptor); }
 
     Result<std::string> read_text(const std::string& path) override {
-        const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-        if (descriptor < 0) {
+        const OpenFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (file.descriptor < 0) {
             return fail(ErrorCode::system, path, errno);
         }
         std::string text;
         char piece[4096];
         ssize_t got = 0;
-        while ((got = ::read(descriptor, piece, sizeof piece)) != 0) {
+        while ((got = ::read(file.descriptor, piece, sizeof piece)) != 0) {
             if (got > 0) {
                 text.append(piece, static_cast<std::size_t>(got));
             } else if (errno != EINTR) {
-                break;
+                return fail(ErrorCode::system, path, errno);
             }
-        }
-        const int error = got < 0 ? errno : 0;
-        ::close(descriptor);
-        if (error != 0) {
-            return fail(ErrorCode::system, path, error);
         }
         return text;
     }

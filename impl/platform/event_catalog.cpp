@@ -353,7 +353,7 @@ std::span<const HardwareEvent> EventTable::events(CounterSetName set) const noex
     return found == sets.end() ? std::span<const HardwareEvent>{} : std::span<const HardwareEvent>{found->second};
 }
 
-std::span<const EventTable> event_tables() noexcept { return all_tables(); }
+std::span<const EventTable> event_tables() { return all_tables(); }
 
 ProcessorIdentity parse_processor_identity(std::string_view cpuinfo) {
     if (!cpuinfo_value(cpuinfo, "CPU implementer").empty()) {
@@ -364,7 +364,7 @@ ProcessorIdentity parse_processor_identity(std::string_view cpuinfo) {
             .model = cpuinfo_number(cpuinfo, "model")};
 }
 
-const EventTable& event_table_for(const ProcessorIdentity& processor) noexcept {
+const EventTable& event_table_for(const ProcessorIdentity& processor) {
     for (const EventTable& candidate : all_tables()) {
         if (std::ranges::find(candidate.pmus, processor.pmu) != candidate.pmus.end()) {
             return candidate;

@@ -46,11 +46,11 @@ struct EventTable {
 };
 
 /// Every table, fallbacks included.
-std::span<const EventTable> event_tables() noexcept;
+std::span<const EventTable> event_tables();
 
 /// The table for a processor: by libpfm4's PMU, else by vendor and model (raw codes of parts that libpfm4 does not know
 /// yet), else the kernel's generic events.
-const EventTable& event_table_for(const ProcessorIdentity& processor) noexcept;
+const EventTable& event_table_for(const ProcessorIdentity& processor);
 
 /// An encoding with its PMU's prefix: "skx::DTLB_LOAD_MISSES:STLB_HIT"; "perf::" and "raw:" ones stay as they are.
 std::string qualified_encoding(std::string_view encoding, std::string_view pmu);
