@@ -1,6 +1,7 @@
 #include "bench/harness/environment.hpp"
 
 #include <cerrno>
+#include <new>
 #include <stdexcept>
 
 #include <hwloc.h>
@@ -16,6 +17,9 @@ MemoryScope::MemoryScope(const Topology& topology, const MemoryPolicy& policy, u
     const bool local = policy.kind() == MemoryPolicy::Kind::local;
     const auto asked = local ? std::vector<unsigned>{home_node} : policy.asked_nodes(topology);
     hwloc_nodeset_t set = hwloc_bitmap_alloc();
+    if (set == nullptr) {
+        throw std::bad_alloc();
+    }
     for (const unsigned node : asked) {
         hwloc_bitmap_set(set, node);
     }

@@ -22,10 +22,13 @@ constexpr std::string_view node_prefix = "node:";
 
 using Bitmap = std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)>;
 
+/// Empty where there is no memory for it.
 Bitmap make_bitmap(const std::vector<unsigned>& members = {}) {
     Bitmap bitmap(hwloc_bitmap_alloc(), &hwloc_bitmap_free);
     for (const unsigned member : members) {
-        hwloc_bitmap_set(bitmap.get(), member);
+        if (!bitmap || hwloc_bitmap_set(bitmap.get(), member) != 0) {
+            return {nullptr, &hwloc_bitmap_free};
+        }
     }
     return bitmap;
 }
@@ -100,7 +103,9 @@ Status MemoryPolicy::apply(const Topology& topology, void* memory, std::size_t b
     switch (kind_) {
         case Kind::local:
             // hwloc takes first touch for the complete set only.
-            hwloc_bitmap_copy(nodes.get(), hwloc_topology_get_complete_nodeset(topology.native()));
+            if (nodes && hwloc_bitmap_copy(nodes.get(), hwloc_topology_get_complete_nodeset(topology.native())) != 0) {
+                nodes.reset();
+            }
             break;
         case Kind::interleave:
             nodes = make_bitmap(known);
@@ -111,6 +116,9 @@ Status MemoryPolicy::apply(const Topology& topology, void* memory, std::size_t b
             policy = HWLOC_MEMBIND_BIND;
             flags |= HWLOC_MEMBIND_STRICT | HWLOC_MEMBIND_MIGRATE;  // without STRICT, hwloc only prefers the node
             break;
+    }
+    if (!nodes) {
+        return fail(ErrorCode::no_memory, "no memory to bind memory with: free some");
     }
     if (hwloc_set_area_membind(topology.native(), memory, bytes, nodes.get(), policy, flags) != 0) {
         const int error = errno;
@@ -128,7 +136,7 @@ std::vector<unsigned> MemoryPolicy::asked_nodes(const Topology& topology) const 
         return {node_};
     }
     const Bitmap here = make_bitmap();
-    if (kind_ == Kind::interleave || !topology.is_this_system() ||
+    if (kind_ == Kind::interleave || !topology.is_this_system() || !here ||
         hwloc_get_cpubind(topology.native(), here.get(), HWLOC_CPUBIND_THREAD) != 0) {
         return topology.numa_nodes();
     }

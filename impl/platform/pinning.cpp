@@ -32,6 +32,7 @@ std::optional<unsigned> parse_index(std::string_view text) {
 
 Result<std::vector<unsigned>> parse_list(std::string_view text) {
     std::vector<unsigned> list;
+    std::vector<bool> named(largest_os_index + 1);
     for (std::string_view rest = text.substr(list_prefix.size()); ; ) {
         const std::size_t comma = rest.find(',');
         const std::string_view item = rest.substr(0, comma);
@@ -42,9 +43,10 @@ Result<std::vector<unsigned>> parse_list(std::string_view text) {
             return bad_plan(text, "has an item \"" + std::string(item) + "\" that is no index or range");
         }
         for (unsigned cpu = *first; cpu <= *last; ++cpu) {
-            if (std::find(list.begin(), list.end(), cpu) != list.end()) {
+            if (named[cpu]) {
                 return bad_plan(text, "names processor " + std::to_string(cpu) + " twice");
             }
+            named[cpu] = true;
             list.push_back(cpu);
         }
         if (comma == std::string_view::npos) {
@@ -202,7 +204,10 @@ PinOutcome pin_this_thread(const Topology& topology, unsigned os_cpu) {
         return outcome;
     }
     const std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)> set(hwloc_bitmap_alloc(), &hwloc_bitmap_free);
-    hwloc_bitmap_only(set.get(), os_cpu);
+    if (!set || hwloc_bitmap_only(set.get(), os_cpu) != 0) {
+        outcome.why = "no memory to bind a thread with: free some";
+        return outcome;
+    }
     const int bound = hwloc_set_cpubind(topology.native(), set.get(), HWLOC_CPUBIND_THREAD | HWLOC_CPUBIND_STRICT);
     const int bind_error = bound == 0 ? 0 : errno;
 

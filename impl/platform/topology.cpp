@@ -187,20 +187,23 @@ void Topology::read_distances() {
         count == 0) {
         return;
     }
+    const auto release = [this](hwloc_distances_s* read) { hwloc_distances_release(native(), read); };
+    const std::unique_ptr<hwloc_distances_s, decltype(release)> owner(matrix, release);
     for (unsigned from = 0; from < matrix->nbobjs; ++from) {
         for (unsigned to = 0; to < matrix->nbobjs; ++to) {
             distances_[{matrix->objs[from]->os_index, matrix->objs[to]->os_index}] =
                 matrix->values[from * matrix->nbobjs + to];
         }
     }
-    hwloc_distances_release(native(), matrix);
 }
 
 Status Topology::read_cpus() {
     const Bitmap usable = make_bitmap();
-    hwloc_bitmap_copy(usable.get(), hwloc_topology_get_allowed_cpuset(native()));
+    const Bitmap here = make_bitmap();
+    if (!usable || !here || hwloc_bitmap_copy(usable.get(), hwloc_topology_get_allowed_cpuset(native())) != 0) {
+        return no_hwloc();
+    }
     if (is_this_system_) {
-        const Bitmap here = make_bitmap();
         // The thread's, not the process's: that would be the union over all threads, some of them a sanitizer's.
         if (hwloc_get_cpubind(native(), here.get(), HWLOC_CPUBIND_THREAD) == 0) {
             hwloc_bitmap_and(usable.get(), usable.get(), here.get());
