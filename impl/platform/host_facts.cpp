@@ -7,6 +7,7 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
+#include <concepts>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -373,9 +374,18 @@ const Fact* HostFacts::find(std::string_view wanted) const noexcept {
     return found != facts.end() ? &*found : nullptr;
 }
 
+/// Moved, not copied: in libstdc++ 12 a variant that holds a string may not run out of memory while it is copied.
+template <std::same_as<Fact>... Facts>
+static std::vector<Fact> list_of(Facts... facts) {
+    std::vector<Fact> list;
+    list.reserve(sizeof...(facts));
+    (list.push_back(std::move(facts)), ...);
+    return list;
+}
+
 HostFacts read_host_facts(const Topology& topology, const fs::path& root, const MachineIdentity& identity) {
     const ProcessorInfo processor(root);
-    const Fact hypervisor = hypervisor_fact(processor, root, identity);
+    Fact hypervisor = hypervisor_fact(processor, root, identity);
     const auto count = [](std::string name, std::uint64_t value) {
         return known(std::move(name), static_cast<std::int64_t>(value));
     };
@@ -383,7 +393,8 @@ HostFacts read_host_facts(const Topology& topology, const fs::path& root, const 
     host.name = name_of_host(topology, processor, hypervisor, identity);
     host.caches = topology.caches();
     host.tlb_mechanism = tlb_mechanism_of(processor, hypervisor, topology.machine_logical_cpus(), identity);
-    host.facts = {
+    Fact shared = shared_fact(hypervisor, identity);
+    host.facts = list_of(
         processor.fact("cpu_model", {"model name", "CPU part"}),
         processor.fact("vendor", {"vendor_id", "CPU implementer"}),
         count("logical_cpus", topology.machine_logical_cpus()),
@@ -392,18 +403,17 @@ HostFacts read_host_facts(const Topology& topology, const fs::path& root, const 
         count("numa_nodes", topology.machine_numa_nodes()),
         memory_fact(topology, root),
         word_of_file("kernel", root, "proc/sys/kernel/osrelease"),
-        hypervisor,
+        std::move(hypervisor),
         processor.fact("microcode", {"microcode"}),
         known("page_size", identity.page_size),
         known("architecture", identity.architecture),
         known("topology", topology.source()),
-        shared_fact(hypervisor, identity),
-    };
+        std::move(shared));
     return host;
 }
 
 std::vector<Fact> read_environment_facts(const fs::path& root) {
-    return {
+    return list_of(
         number_of_file("max_map_count", root, "proc/sys/vm/max_map_count"),
         fact_of_file("transparent_huge_pages", root, "sys/kernel/mm/transparent_hugepage/enabled", bracketed),
         number_of_file("numa_balancing", root, "proc/sys/kernel/numa_balancing"),
@@ -428,8 +438,7 @@ std::vector<Fact> read_environment_facts(const fs::path& root) {
                      }),
         malloc_fact(),
         number_of_file("nmi_watchdog", root, "proc/sys/kernel/nmi_watchdog"),
-        flush_ceiling_fact(root),
-    };
+        flush_ceiling_fact(root));
 }
 
 }  // namespace page_map_lab
