@@ -5,6 +5,7 @@
 #include <exception>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "impl/core/check.hpp"
@@ -135,7 +136,9 @@ struct ThreadTeam::Worker {
             member.report_.pinned = *pinned;
             member.counters_ = &own_counters();
             status = body(member);
-            if (status && !member.stopped_) {
+            if (member.stopped_) {
+                member.report_.counters = counters->read();
+            } else if (status) {
                 status = fail(ErrorCode::system, "a member of role " + member.role() + " did not start and stop");
             }
         } catch (const std::exception& problem) {
@@ -146,9 +149,6 @@ struct ThreadTeam::Worker {
         }
         for (unsigned barrier = member.barriers_passed_; barrier < 2; ++barrier) {
             arrive(member.control_->missing[barrier]);  // so that the others are not left waiting
-        }
-        if (member.stopped_) {
-            member.report_.counters = counters->read();
         }
     }
 
@@ -177,9 +177,23 @@ Status ThreadTeam::can_run(unsigned threads) const {
     return {};
 }
 
+Status ThreadTeam::make_workers(std::size_t count) {
+    try {
+        while (workers_.size() < count) {
+            workers_.push_back(std::make_unique<Worker>(topology_, counter_set_));
+        }
+        return {};
+    } catch (const std::system_error& problem) {
+        return fail(ErrorCode::system,
+                    "only " + std::to_string(workers_.size()) + " of " + std::to_string(count) +
+                        " threads could be made: use fewer, or raise the limit (ulimit -u, cgroup pids.max)",
+                    problem.code().value());
+    }
+}
+
 std::string ThreadTeam::why_counters_unusable() {
-    if (workers_.empty()) {
-        workers_.push_back(std::make_unique<Worker>(topology_, counter_set_));
+    if (const Status made = make_workers(1); !made) {
+        return made.error().text();
     }
     Worker& worker = *workers_.front();
     std::string why;
@@ -206,15 +220,22 @@ Result<std::vector<ThreadReport>> ThreadTeam::run(const std::vector<Role>& roles
     if (!cpus) {
         return tl::unexpected(cpus.error());
     }
-    while (workers_.size() < count) {
-        workers_.push_back(std::make_unique<Worker>(topology_, counter_set_));
+    if (Status made = make_workers(count); !made) {
+        return tl::unexpected(std::move(made.error()));
+    }
+    // All that could fail comes before the first worker has its task: it would be left waiting for the others.
+    std::vector<ThreadReport> reports;
+    reports.reserve(count);
+    std::vector<std::function<void()>> tasks;
+    for (unsigned index = 0; index < count; ++index) {
+        tasks.emplace_back([this, index, &members, &body] { workers_[index]->run(members[index], body); });
     }
     // relaxed: handing the task over orders it.
     control.missing[0].store(count, std::memory_order_relaxed);
     control.missing[1].store(count, std::memory_order_relaxed);
     for (unsigned index = 0; index < count; ++index) {
         members[index].report_.pinned.asked_cpu = (*cpus)[index];
-        workers_[index]->give([this, index, &members, &body] { workers_[index]->run(members[index], body); });
+        workers_[index]->give(std::move(tasks[index]));
     }
     if (duration > std::chrono::nanoseconds::zero()) {
         for (unsigned missing;
@@ -228,11 +249,10 @@ Result<std::vector<ThreadReport>> ThreadTeam::run(const std::vector<Role>& roles
         control.stop.store(true, std::memory_order_relaxed);
     }
     Status first;
-    std::vector<ThreadReport> reports;
     for (unsigned index = 0; index < count; ++index) {
         workers_[index]->wait();
         if (first && !workers_[index]->status) {
-            first = workers_[index]->status;
+            first = std::move(workers_[index]->status);
         }
         reports.push_back(std::move(members[index].report_));
     }

@@ -99,7 +99,8 @@ public:
     /// Runs `body` on every member of every role at once and returns their reports, in the order of the roles.
     /// The plan gives CPUs in that order, so name the role first whose place matters most. The run is stopped after
     /// `duration`; with a duration of zero, only by request_stop or by the bodies' own ends.
-    /// Errors: usage where the plan has no CPU for so many; else the first error of a body (the others are stopped).
+    /// Errors: usage where the plan has no CPU for so many; system where a thread cannot be made; else the first error of
+    /// a body (the others are stopped).
     Result<std::vector<ThreadReport>> run(const std::vector<Role>& roles, std::chrono::nanoseconds duration,
                                           const Body& body);
 
@@ -111,6 +112,7 @@ public:
 
 private:
     struct Worker;
+    Status make_workers(std::size_t count);
     const Topology& topology_;
     PinningPlan plan_;
     CounterSetName counter_set_;
