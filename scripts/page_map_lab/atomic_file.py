@@ -36,5 +36,7 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: {what} cannot be read ({error.strerror}): check the path") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise UsageError(f"{path}: {what} is nested too deeply: make it again or leave it out") from error
+    except ValueError as error:
         raise UsageError(f"{path}: {what} is malformed ({error}): make it again or leave it out") from error

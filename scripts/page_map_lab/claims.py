@@ -49,7 +49,7 @@ class Group:
             arguments += ["--variant", name]
         if self.beside:
             arguments += ["--beside", self.beside]
-        patterns = dict.fromkeys(claim.parameters["pattern"] for claim in self.claims if "pattern" in claim.parameters)
+        patterns = dict.fromkeys(str(claim.parameters["pattern"]) for claim in self.claims if "pattern" in claim.parameters)
         sweeps = {**self.parameters, **({"pattern": ",".join(patterns)} if patterns else {})}
         for name, value in sweeps.items():
             arguments += ["--set", f"{name}={value}"]

@@ -14,6 +14,7 @@ from typing import Any
 from page_map_lab import atomic_file
 from page_map_lab.binaries import Workload, nearest
 from page_map_lab.cli_errors import UsageError
+from page_map_lab.plain_types import misfit
 
 RELATIONS = {
     "<=": lambda value, bound: value <= bound,
@@ -45,7 +46,7 @@ class Claim:
     base: str | None = None
     relative_to: Pair | None = None
     statistic: str = "median"
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, str | int | float] = field(default_factory=dict)
     repetitions: int = 11
     min_time_ms: int = 10
 
@@ -81,6 +82,9 @@ def parse(entry: Any, path: Path) -> Claim:
         claim = Claim(**values)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{path}: the claim {name} is malformed ({error}): mend that entry") from error
+    wrong = misfit(claim)
+    if wrong:
+        raise UsageError(f"{path}: the claim {name} is malformed (its {wrong} is of another type): mend that entry")
     if claim.relation not in RELATIONS or claim.statistic not in STATISTICS:
         raise UsageError(f"{path}: the claim {name}: relation is <=, >= or ==, statistic {' or '.join(STATISTICS)}")
     if claim.metric in ("cost", "throughput") and claim.base is None:

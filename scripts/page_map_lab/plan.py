@@ -10,14 +10,17 @@ interleaved and on each other node: what remote memory costs.
 
 import math
 import random
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from page_map_lab.binaries import Workload, nearest
 from page_map_lab.cli_errors import UsageError
+from page_map_lab.plain_types import misfit
 
 PLAN_VERSION = 1
+_NAME = re.compile(r"\w+")  # of a workload: it becomes part of file names
 COVERAGE, INTERVAL, PLACED = "coverage", "interval", "placed"
 # Whose cost by node pair is measured: every thread walks nodes that somebody else may have placed.
 PLACED_WORKLOAD = "lookup"
@@ -110,7 +113,7 @@ class Plan:
         try:
             if value["plan_version"] != PLAN_VERSION:
                 raise UsageError(f"{path}: a plan of version {value['plan_version']}: start a new run")
-            return Plan(
+            plan = Plan(
                 run=value["run"],
                 host=value["host"],
                 created=value["created"],
@@ -120,6 +123,10 @@ class Plan:
             )
         except (KeyError, TypeError) as error:
             raise UsageError(f"{path}: not a plan of this lab ({error!r}): start a new run") from error
+        wrong = misfit(plan)
+        if wrong or any(not _NAME.fullmatch(launch.workload) for launch in plan.launches):
+            raise UsageError(f"{path}: not a plan of this lab (in its {wrong or 'launches'}): start a new run")
+        return plan
 
 
 def chosen_variants(workload: Workload, patterns: list[str]) -> list[str]:

@@ -73,9 +73,14 @@ class RunFolder:
         for launch in self.plan.launches:
             path = self.record_path(launch)
             if path.exists():
-                for cell in atomic_file.read_json(path, "the record").get("cells", []):
-                    if not cell.get("check", {}).get("passed", True):
-                        lines.append(f"{path.name}: {cell['name']}: {cell['check'].get('message', '')}")
+                record = atomic_file.read_json(path, "the record")
+                cells = record.get("cells", []) if isinstance(record, dict) else None
+                if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+                    raise UsageError(f"{path}: not a record: delete it and resume, and its launch is measured again")
+                for cell in cells:
+                    check = cell.get("check")
+                    if isinstance(check, dict) and not check.get("passed", True):
+                        lines.append(f"{path.name}: {cell.get('name')}: {check.get('message', '')}")
         return lines
 
     def check_same_binaries(self, current: dict[str, str]) -> None:
