@@ -1,0 +1,69 @@
+// Failures on purpose: every allocation and system call that the project makes asks here whether it is to fail.
+//
+// A site is a call together with the stack it is made from. A first run writes down the sites it meets; each later run, in
+// a process of its own, makes one of them fail once. Only what happens while an Armed exists is asked about, so that a
+// test's own allocations are not.
+//
+// Thread safety: decide from any thread, also in a fault handler; the rest from one thread, before there are others.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace page_map_lab::failures {
+
+inline constexpr std::size_t most_frames = 40;
+inline constexpr std::size_t most_sites = 8192;
+
+struct Site {
+    std::uint64_t hash;
+    const char* call;       ///< "mprotect"
+    const char* operation;  ///< what the scenario was doing
+    unsigned ways;          ///< in how many ways the call can fail
+    bool allocates;
+    std::uint32_t hits;
+    std::uint32_t depth;
+    std::array<void*, most_frames> frames;  ///< from the caller of the call outwards
+};
+
+/// The sites that a run met; lies in memory that the run's process shares with the one that started it.
+struct Recording {
+    std::atomic<std::uint32_t> busy;
+    std::uint32_t count;
+    std::uint32_t lost;                   ///< sites there was no room for
+    std::atomic<std::uint32_t> excluded;  ///< calls of library code that ends the program when it fails
+    std::array<Site, most_sites> sites;
+};
+
+/// Which call is to fail.
+struct Injection {
+    std::uint64_t hash = 0;
+    unsigned way = 0;
+    std::uint32_t hit = 1;        ///< counted from 1
+    bool then_no_memory = false;  ///< no allocation succeeds either, until the operation has ended
+};
+
+void record_into(Recording& recording) noexcept;
+void inject(const Injection& injection) noexcept;
+
+/// Whether the injected failure has happened.
+bool injected() noexcept;
+/// Whether it has, and was of this call.
+bool injected_into(const char* call) noexcept;
+
+/// What the running operation is called while it may fail.
+class Armed {
+public:
+    explicit Armed(const char* operation) noexcept;
+    ~Armed();
+    Armed(const Armed&) = delete;
+    Armed& operator=(const Armed&) = delete;
+};
+
+/// In which of its ways this call is to fail, or nothing.
+std::optional<unsigned> decide(const char* call, unsigned ways, bool allocates) noexcept;
+
+}  // namespace page_map_lab::failures

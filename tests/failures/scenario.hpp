@@ -1,0 +1,85 @@
+// A run of the page map or of the platform in which any call may fail, watched by an oracle.
+//
+// Each operation is attempted, and after a failure attempted again: an injected failure happens once, so that the second
+// attempt succeeds unless the first one broke something.
+//
+// Thread safety: one thread.
+#pragma once
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+
+#include "impl/core/error.hpp"
+#include "tests/failures/injector.hpp"
+#include "variants/any_page_map.hpp"
+
+namespace page_map_lab::failures {
+
+/// Something that a failure must not do was done: ends the process, without taking down what may be in disorder.
+[[noreturn]] void broken(const std::string& what);
+
+/// What an operation may answer when one of its calls fails.
+struct Documented {
+    std::initializer_list<ErrorCode> errors;
+    bool may_throw = false;  ///< std::bad_alloc, or what a constructor throws
+};
+
+/// Runs `operation`, which returns a Result or a Status, until it succeeds; `after_failure` looks at what is left each
+/// time it does not, and is given the error where there is one.
+template <class Operation>
+auto attempt(const char* name, Documented documented, Operation&& operation,
+             const std::function<void(const Error*)>& after_failure = {}) {
+    for (int failures = 0;; ++failures) {
+        std::string problem;
+        std::optional<Error> error;
+        bool allowed = documented.may_throw;
+        const auto tried = [&] {
+            const Armed armed(name);
+            return operation();
+        };
+        try {
+            auto result = tried();
+            if (result) {
+                return result;
+            }
+            error = result.error();
+            problem = error->text() + " [" + std::string(to_string(error->code)) + "]";
+            allowed = std::find(documented.errors.begin(), documented.errors.end(), error->code) !=
+                      documented.errors.end();
+        } catch (const std::exception& thrown) {
+            problem = std::string("throws ") + thrown.what();
+        }
+        if (!injected()) {
+            broken(std::string(name) + " fails by itself: " + problem);
+        }
+        if (!allowed) {
+            broken(std::string(name) + " answers what it does not document: " + problem);
+        }
+        if (after_failure) {
+            after_failure(error ? &*error : nullptr);
+        }
+        if (failures == 2) {
+            broken(std::string(name) + " fails for good: " + problem);
+        }
+    }
+}
+
+/// As attempt, for what only throws.
+template <class Operation>
+void attempt_throwing(const char* name, Operation&& operation) {
+    attempt(name, {{}, true}, [&]() -> Status {
+        operation();
+        return {};
+    });
+}
+
+/// The runs of the sweep. What they hold is freed when they return.
+void page_map_over_a_file(const VariantEntry& variant);
+void page_map_over_memory(const VariantEntry& variant);
+void counters_and_placement();
+
+}  // namespace page_map_lab::failures

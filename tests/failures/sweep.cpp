@@ -1,0 +1,295 @@
+// The failure sweep: which calls the scenarios make, and then each of them made to fail, in a process of its own.
+//
+// `test_failures [--minutes N] [--sites FILE]`: writes the sites it met to FILE, for call_sites.py, and what it found to
+// standard output. Exit 0 where nothing broke. Without minutes each site fails at its first call in each of its ways; what
+// is no allocation fails once more, with no memory left afterwards; with minutes, also at later calls, as long as there is time.
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/failures/injector.hpp"
+#include "tests/failures/instances.hpp"
+#include "tests/failures/scenario.hpp"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+#endif
+
+extern "C" const char __executable_start;  // the linker's
+
+namespace page_map_lab::failures {
+namespace {
+
+constexpr unsigned seconds_to_hang = 30;
+constexpr int exit_broken = 10;
+constexpr int exit_leaked = 11;
+constexpr int exit_not_met = 12;  // the call that was to fail was not made: threads came in another order
+
+/// What a child tells its parent, in memory that they share.
+struct Report {
+    std::array<char, 512> text;
+};
+Report* report_of_this_process = nullptr;
+
+template <class T>
+T* shared() {
+    void* memory = ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        std::perror("mmap");
+        std::exit(2);
+    }
+    return static_cast<T*>(memory);
+}
+
+struct Scenario {
+    std::string name;
+    std::function<void()> run;
+};
+
+std::vector<Scenario> scenarios() {
+    std::vector<Scenario> all;
+    for (const VariantEntry& variant : swept_variants()) {
+        all.push_back({variant.name + " over a file", [variant] { page_map_over_a_file(variant); }});
+        all.push_back({variant.name + " over memory", [variant] { page_map_over_memory(variant); }});
+    }
+    all.push_back({"counters and placement", [] { counters_and_placement(); }});
+    return all;
+}
+
+/// Runs the scenario in this process, a child's, and ends it.
+[[noreturn]] void run_child(const Scenario& scenario, bool injects) {
+    ::alarm(seconds_to_hang);
+    scenario.run();
+    if (injects && !injected()) {
+        std::_Exit(exit_not_met);
+    }
+#if defined(__SANITIZE_ADDRESS__)
+    if (__lsan_do_recoverable_leak_check() != 0) {
+        std::_Exit(exit_leaked);
+    }
+#endif
+    std::_Exit(0);
+}
+
+std::string how_it_ended(int status, const Report& report) {
+    if (WIFSIGNALED(status)) {
+        return WTERMSIG(status) == SIGALRM ? std::string("hangs") : std::string("is killed by ") + strsignal(WTERMSIG(status));
+    }
+    if (WEXITSTATUS(status) == exit_leaked) {
+        return "leaks";
+    }
+    return report.text[0] != '\0' ? std::string(report.text.data()) : "exits with " + std::to_string(WEXITSTATUS(status));
+}
+
+class Sweep {
+public:
+    explicit Sweep(std::chrono::steady_clock::time_point end) : end_(end) {}
+
+    bool time_is_up() const { return std::chrono::steady_clock::now() >= end_; }
+    bool record(const Scenario& scenario, Recording& recording);
+    void add(const Scenario& scenario, const Site& site, const Injection& injection);
+    void finish() {
+        while (!running_.empty()) {
+            reap();
+        }
+    }
+
+    std::uint64_t injected = 0;
+    std::uint64_t not_met = 0;
+    std::uint64_t broken_runs = 0;
+    std::uint64_t leaked = 0;
+
+private:
+    struct Child {
+        const Scenario* scenario;
+        Site site;
+        Injection injection;
+        Report* report;
+    };
+    void reap();
+
+    std::chrono::steady_clock::time_point end_;
+    std::map<pid_t, Child> running_;
+    std::vector<Report*> free_reports_;
+};
+
+bool Sweep::record(const Scenario& scenario, Recording& recording) {
+    Report* report = shared<Report>();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        report_of_this_process = report;
+        record_into(recording);
+        run_child(scenario, false);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    const bool sound = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!sound || recording.lost != 0) {
+        std::fprintf(stderr, "failures: %s %s where nothing was made to fail; %u sites lost\n", scenario.name.c_str(),
+                     how_it_ended(status, *report).c_str(), recording.lost);
+        ++broken_runs;
+    }
+    ::munmap(report, sizeof(Report));
+    return sound;
+}
+
+void Sweep::add(const Scenario& scenario, const Site& site, const Injection& injection) {
+    if (running_.size() >= std::max(1U, std::thread::hardware_concurrency())) {
+        reap();
+    }
+    if (free_reports_.empty()) {
+        free_reports_.push_back(shared<Report>());
+    }
+    Report* report = free_reports_.back();
+    free_reports_.pop_back();
+    report->text[0] = '\0';
+    const pid_t child = ::fork();
+    if (child == 0) {
+        report_of_this_process = report;
+        inject(injection);
+        run_child(scenario, true);
+    }
+    running_.emplace(child, Child{&scenario, site, injection, report});
+}
+
+void Sweep::reap() {
+    int status = 0;
+    const pid_t ended = ::waitpid(-1, &status, 0);
+    const auto found = running_.find(ended);
+    if (found == running_.end()) {
+        std::perror("waitpid");
+        std::exit(2);
+    }
+    const Child& child = found->second;
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    if (code == exit_not_met) {
+        ++not_met;
+    } else {
+        ++injected;
+        if (code == exit_leaked) {
+            ++leaked;
+        } else if (code != 0) {
+            ++broken_runs;
+        }
+        if (code != 0) {
+            std::fprintf(stderr, "failures: %s: %s fails (way %u, call %u%s) in '%s': %s\n", child.scenario->name.c_str(),
+                         child.site.call, child.injection.way, child.injection.hit,
+                         child.injection.then_no_memory ? ", then no memory" : "", child.site.operation,
+                         how_it_ended(status, *child.report).c_str());
+            for (std::uint32_t frame = 0; frame < std::min<std::uint32_t>(child.site.depth, 12); ++frame) {
+                std::fprintf(stderr, " %#tx", static_cast<const char*>(child.site.frames[frame]) - &__executable_start - 1);
+            }
+            std::fprintf(stderr, "\n");
+        }
+    }
+    free_reports_.push_back(child.report);
+    running_.erase(found);
+}
+
+/// One line a site: the call, and the places in the program it is made from, innermost first.
+void write_sites(std::FILE* file, const Recording& recording) {
+    for (std::uint32_t number = 0; number < recording.count; ++number) {
+        const Site& site = recording.sites[number];
+        std::fprintf(file, "%s", site.call);
+        for (std::uint32_t frame = 0; frame < site.depth; ++frame) {
+            const auto place = static_cast<const char*>(site.frames[frame]) - &__executable_start - 1;
+            std::fprintf(file, " %#tx", place);
+        }
+        std::fprintf(file, "\n");
+    }
+}
+
+int sweep(unsigned minutes, std::FILE* sites_file) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(minutes);
+    Sweep sweep(end);
+    const std::vector<Scenario> all = scenarios();
+    std::vector<std::unique_ptr<Recording, void (*)(Recording*)>> recordings;
+    std::uint64_t excluded = 0;
+    std::set<std::uint64_t> met;  // a site that several scenarios meet fails in the first of them
+    for (const Scenario& scenario : all) {
+        recordings.emplace_back(shared<Recording>(), [](Recording* recording) { ::munmap(recording, sizeof(Recording)); });
+        Recording& recording = *recordings.back();
+        if (!sweep.record(scenario, recording)) {
+            continue;
+        }
+        excluded += recording.excluded.load(std::memory_order_relaxed);
+        if (sites_file != nullptr) {
+            write_sites(sites_file, recording);
+        }
+        for (std::uint32_t number = 0; number < recording.count; ++number) {
+            const Site& site = recording.sites[number];
+            if (!met.insert(site.hash).second) {
+                continue;
+            }
+            for (unsigned way = 0; way < site.ways; ++way) {
+                sweep.add(scenario, site, {.hash = site.hash, .way = way});
+            }
+            if (!site.allocates) {
+                sweep.add(scenario, site, {.hash = site.hash, .then_no_memory = true});
+            }
+        }
+        sweep.finish();
+    }
+    for (std::uint32_t hit = 2; minutes != 0 && !sweep.time_is_up(); ++hit) {
+        bool any = false;
+        for (std::size_t number = 0; number < all.size() && !sweep.time_is_up(); ++number) {
+            const Recording& recording = *recordings[number];
+            for (std::uint32_t position = 0; position < recording.count && !sweep.time_is_up(); ++position) {
+                const Site& site = recording.sites[position];
+                for (unsigned way = 0; hit <= site.hits && way < site.ways; ++way) {
+                    sweep.add(all[number], site, {.hash = site.hash, .way = way, .hit = hit});
+                    any = true;
+                }
+            }
+        }
+        sweep.finish();
+        if (!any) {
+            break;
+        }
+    }
+    std::printf("sites %ju injected %ju not_met %ju excluded %ju broken %ju leaked %ju\n", static_cast<std::uintmax_t>(met.size()),
+                static_cast<std::uintmax_t>(sweep.injected), static_cast<std::uintmax_t>(sweep.not_met), static_cast<std::uintmax_t>(excluded),
+                static_cast<std::uintmax_t>(sweep.broken_runs), static_cast<std::uintmax_t>(sweep.leaked));
+    return !met.empty() && sweep.injected != 0 && sweep.broken_runs == 0 && sweep.leaked == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+void broken(const std::string& what) {
+    std::snprintf(report_of_this_process->text.data(), report_of_this_process->text.size(), "%s", what.c_str());
+    std::_Exit(exit_broken);
+}
+
+}  // namespace page_map_lab::failures
+
+int main(int argc, char** argv) {
+    unsigned minutes = 0;
+    std::FILE* sites = nullptr;
+    for (int argument = 1; argument + 1 < argc; argument += 2) {
+        if (std::strcmp(argv[argument], "--minutes") == 0) {
+            minutes = static_cast<unsigned>(std::strtoul(argv[argument + 1], nullptr, 10));
+        } else if (std::strcmp(argv[argument], "--sites") == 0) {
+            sites = std::fopen(argv[argument + 1], "w");
+        }
+    }
+    const int code = page_map_lab::failures::sweep(minutes, sites);
+    if (sites != nullptr) {
+        std::fclose(sites);
+    }
+    return code;
+}
