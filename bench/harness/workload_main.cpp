@@ -182,7 +182,9 @@ int run(const WorkloadDescription& workload, const Options& options) {
         parts.memory = judge_placement(options.memory, options.memory.asked_nodes(*topology),
                                        environment.observed_pages_by_node());
         parts.cells = &session.results();
-        const std::string text = make_record(parts).dump(1) + "\n";
+        // A file's name may be any bytes, and is no reason to lose what was measured.
+        const std::string text =
+            make_record(parts).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
         if (auto written = write_record_file(options.record, text); !written) {
             return complain(workload, exit_usage, written.error().text());
         }

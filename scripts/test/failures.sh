@@ -5,12 +5,19 @@ source scripts/test/common.sh
 
 export ASAN_OPTIONS=allow_user_segv_handler=1:handle_segv=0:detect_leaks=1
 minutes=${PAGE_MAP_LAB_TEST_MINUTES:-0}
-build_preset asan-ubsan test_failures
-
-work=build/asan-ubsan/failures
-mkdir -p "$work"
 code=0
-without_randomness build/asan-ubsan/tests/failures/test_failures --minutes "$minutes" --sites "$work/sites" > "$work/figures" \
-    || code=1
-/usr/bin/python3 tests/failures/call_sites.py build/asan-ubsan/tests/failures/test_failures "$work/sites" "$work/figures"
+swept=()
+
+sweep() { # preset, and which scenarios
+    local preset=$1 folder="build/$1/failures" binary="build/$1/tests/failures/test_failures"
+    build_preset "$preset" test_failures
+    mkdir -p "$folder"
+    echo "== $preset: sweeping"
+    without_randomness "$binary" --minutes "$minutes" --scenarios "$2" --sites "$folder/sites" > "$folder/figures" || code=1
+    swept+=("$binary" "$folder/sites" "$folder/figures")
+}
+
+sweep asan-ubsan ""
+sweep dev radix # there nodes come from jemalloc, and not from malloc
+/usr/bin/python3 tests/failures/call_sites.py "${swept[@]}"
 exit $code

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "tests/bench/launch_in_child.hpp"
 #include "tests/bench/toy_workload.hpp"
@@ -215,6 +216,24 @@ TEST(CommandLine, TheLibrarysOutputHoldsRepetitionsOfOneBenchmarkAndTheirAggrega
         names.push_back(row["name"].get<std::string>().substr(row["run_name"].get<std::string>().size()));
     }
     EXPECT_THAT(names, testing::ElementsAre("", "", "", "_mean", "_median", "_stddev", "_cv"));
+}
+
+TEST(CommandLine, ANamedPipeIsNoTraceAndNotWaitedFor) {
+    const TemporaryFolder folder;
+    const std::string pipe = folder / "pipe";
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    WorkloadDescription workload = toy_workload();
+    workload.takes_trace = true;
+    const Launch launched = launch(workload, {"--trace=" + pipe, "--min-time-ms=1"}, [] { ::alarm(60); });
+    EXPECT_LT(launched.exit, 128) << "it waited for somebody to write into the pipe";
+}
+
+TEST(CommandLine, AFileNameThatIsNoTextLosesNoRecord) {
+    const TemporaryFolder folder;
+    const std::string record = folder / "r\xff.json";
+    const Launch launched = launch(toy_workload(), {"--record=" + record, "--repetitions=1", "--min-time-ms=1"});
+    EXPECT_EQ(launched.exit, 0) << launched.errors;
+    EXPECT_FALSE(contents(record).empty());
 }
 
 }  // namespace

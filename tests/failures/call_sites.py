@@ -1,11 +1,13 @@
 """The last line of the failure sweep: its figures, and the calls in the sources that the scenarios did not reach.
 
-Usage: call_sites.py TEST_BINARY SITES FIGURES. SITES is what the test wrote: a call and the addresses it was made from.
+Usage: call_sites.py (TEST_BINARY SITES FIGURES)... SITES is what the test wrote: a call and the addresses it was made from.
+The figures of several sweeps are added up.
 """
 
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +41,7 @@ def calls_in_sources() -> dict[tuple[str, int], str]:
 
 def lines_reached(binary: Path, sites: list[list[str]]) -> set[tuple[str, int]]:
     """Every line of the project that was on the stack of a site, by the debugging information."""
-    addresses = sorted({address for site in sites for address in site[1:]})
+    addresses = sorted({"0x" + address for site in sites for address in site[1:]})
     answer = subprocess.run(
         ["addr2line", "-i", "-e", str(binary)],
         input="\n".join(addresses) + "\n", capture_output=True, text=True, check=True,
@@ -53,11 +55,16 @@ def lines_reached(binary: Path, sites: list[list[str]]) -> set[tuple[str, int]]:
     return reached
 
 
-def main(binary: Path, sites_file: Path, figures_file: Path) -> int:
+def main(arguments: list[Path]) -> int:
     """Prints what was not reached, and the line of figures."""
-    sites = [line.split(" 0x") for line in sites_file.read_text(encoding="utf-8").splitlines()]
-    sites = [[site[0], *("0x" + address for address in site[1:])] for site in sites]
-    reached = lines_reached(binary, sites)
+    reached: set[tuple[str, int]] = set()
+    total: Counter[str] = Counter()
+    for binary, sites_file, figures_file in zip(arguments[::3], arguments[1::3], arguments[2::3]):
+        # "operator new 0x12 0x34"
+        sites = [line.split(" 0x") for line in sites_file.read_text(encoding="utf-8").splitlines()]
+        reached |= lines_reached(binary, sites)
+        figures = figures_file.read_text(encoding="utf-8").split()
+        total.update({name: int(value) for name, value in zip(figures[::2], figures[1::2])})
     missed = []
     for (file, line), call in sorted(calls_in_sources().items()):
         # A call that goes on over several lines has the number of any of them.
@@ -65,15 +72,13 @@ def main(binary: Path, sites_file: Path, figures_file: Path) -> int:
             missed.append(f"{file}:{line} {call}")
     for place in missed:
         print(f"not reached: {place}")
-    figures = figures_file.read_text(encoding="utf-8").split()
-    value = dict(zip(figures[::2], figures[1::2]))
     print(
-        f"failures: sites {value.get('sites', 0)}, injected {value.get('injected', 0)}, not reached {len(missed)}, "
-        f"not met again {value.get('not_met', 0)}, excluded {value.get('excluded', 0)}, "
-        f"broken {value.get('broken', 0)}, leaked {value.get('leaked', 0)}"
+        f"failures: sites {total['sites']}, injected {total['injected']}, not reached {len(missed)}, "
+        f"not met again {total['not_met']}, excluded {total['excluded']}, "
+        f"broken {total['broken']}, leaked {total['leaked']}"
     )
-    return 0 if value and missed is not None else 1
+    return 0 if total["sites"] else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(Path, sys.argv[1:4])))
+    sys.exit(main([Path(argument) for argument in sys.argv[1:]]))

@@ -1,7 +1,7 @@
 // The failure sweep: which calls the scenarios make, and then each of them made to fail, in a process of its own.
 //
-// `test_failures [--minutes N] [--sites FILE]`: writes the sites it met to FILE, for call_sites.py, and what it found to
-// standard output. Exit 0 where nothing broke. Without minutes each site fails at its first call in each of its ways; what
+// `test_failures [--minutes N] [--sites FILE] [--scenarios TEXT]`: runs the scenarios whose name holds TEXT, writes the
+// sites it met to FILE, for call_sites.py, and what it found to standard output. Exit 0 where nothing broke. Without minutes each site fails at its first call in each of its ways; what
 // is no allocation fails once more, with no memory left afterwards; with minutes, also at later calls, as long as there is time.
 #include <poll.h>
 #include <signal.h>
@@ -214,10 +214,11 @@ void write_sites(std::FILE* file, const Recording& recording) {
     }
 }
 
-int sweep(unsigned minutes, std::FILE* sites_file) {
+int sweep(unsigned minutes, const std::string& chosen, std::FILE* sites_file) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(minutes);
     Sweep sweep(end);
-    const std::vector<Scenario> all = scenarios();
+    std::vector<Scenario> all = scenarios();
+    std::erase_if(all, [&](const Scenario& scenario) { return scenario.name.find(chosen) == std::string::npos; });
     std::vector<std::unique_ptr<Recording, void (*)(Recording*)>> recordings;
     std::uint64_t excluded = 0;
     std::set<std::uint64_t> met;  // a site that several scenarios meet fails in the first of them
@@ -279,15 +280,18 @@ void broken(const std::string& what) {
 
 int main(int argc, char** argv) {
     unsigned minutes = 0;
+    std::string chosen;
     std::FILE* sites = nullptr;
     for (int argument = 1; argument + 1 < argc; argument += 2) {
         if (std::strcmp(argv[argument], "--minutes") == 0) {
             minutes = static_cast<unsigned>(std::strtoul(argv[argument + 1], nullptr, 10));
         } else if (std::strcmp(argv[argument], "--sites") == 0) {
             sites = std::fopen(argv[argument + 1], "w");
+        } else if (std::strcmp(argv[argument], "--scenarios") == 0) {
+            chosen = argv[argument + 1];
         }
     }
-    const int code = page_map_lab::failures::sweep(minutes, sites);
+    const int code = page_map_lab::failures::sweep(minutes, chosen, sites);
     if (sites != nullptr) {
         std::fclose(sites);
     }
