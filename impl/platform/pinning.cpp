@@ -156,8 +156,16 @@ std::string PinningPlan::text() const {
         case Kind::list: break;
     }
     std::string line(list_prefix);
-    for (const unsigned cpu : list_) {
-        line += (line.size() > list_prefix.size() ? "," : "") + std::to_string(cpu);
+    for (std::size_t first = 0; first < list_.size();) {
+        std::size_t last = first;
+        while (last + 1 < list_.size() && list_[last + 1] == list_[last] + 1) {
+            ++last;
+        }
+        // A pair is two items; a longer run is a range, or a plan for a large machine would fill a screen.
+        last = last - first < 2 ? first : last;
+        line += (first == 0 ? "" : ",") + std::to_string(list_[first]);
+        line += last == first ? "" : "-" + std::to_string(list_[last]);
+        first = last + 1;
     }
     return line;
 }

@@ -19,7 +19,7 @@ fuzz() { # target: leaves its log, and what broke it, in the build folder
     mkdir -p "$folder/found" "$folder/artifacts"
     [ ! -e "tests/fuzz/$target.dict" ] || dictionary=(-dict="tests/fuzz/$target.dict")
     ASAN_OPTIONS=detect_leaks=1 "build/fuzz/tests/fuzz/fuzz_$target" "${bound[@]}" "${dictionary[@]}" -seed="${SEED:-$RANDOM}" \
-        -max_len="${longest[$target]}" -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 -verbosity=0 \
+        -max_len="${longest[$target]}" -rss_limit_mb=1024 -timeout=60 -print_final_stats=1 -verbosity=0 \
         -artifact_prefix="$folder/artifacts/" "$folder/found" "tests/fuzz/corpus/$target" > "$folder/log" 2>&1 \
         && echo "nothing found" >> "$folder/log"
 }

@@ -103,7 +103,8 @@ TEST(PinningPlan, text_parses_back_to_the_same_plan) {
     for (const char* text : {"compact", "scatter", "per_node", "list:0,2", "list:5"}) {
         EXPECT_EQ(PinningPlan::parse(text).value().text(), text);
     }
-    EXPECT_EQ(PinningPlan::parse("list:2-4,0").value().text(), "list:2,3,4,0");
+    EXPECT_EQ(PinningPlan::parse("list:2,3,4,0,7,8").value().text(), "list:2-4,0,7,8");
+    EXPECT_EQ(PinningPlan::parse("list:8-60924").value().text(), "list:8-60924");
     EXPECT_EQ(PinningPlan().text(), "compact");
 }
 
