@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -195,7 +196,9 @@ void NodeArena::State::create_arena() {
 }
 
 void NodeArena::State::destroy_arena() noexcept {
-    mallctl(arena_control(arena, "destroy").c_str(), nullptr, nullptr, nullptr, 0);
+    std::array<char, 32> name;  // no string: there may be no memory for one
+    std::snprintf(name.data(), name.size(), "arena.%u.destroy", arena);
+    mallctl(name.data(), nullptr, nullptr, nullptr, 0);
 }
 
 bool NodeArena::State::charge(std::size_t bytes) noexcept {
