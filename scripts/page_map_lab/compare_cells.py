@@ -136,8 +136,8 @@ def with_verdicts(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def paired_launch_ratio(cell: Cell, base: str, base_cells: Sequence[Cell]) -> tuple[float, float] | None:
-    """The ratio inside one launch and the base's score there, or None when the base was not in that launch.
+def paired_launch_ratios(cell: Cell, base: str, base_cells: Sequence[Cell]) -> tuple[list[float], float] | None:
+    """The ratios inside one launch and the base's score there, or None when the base was not in that launch.
 
     A base measured immediately beside each repetition is preferred to one whose repetitions were interleaved.
     """
@@ -155,29 +155,35 @@ def paired_launch_ratio(cell: Cell, base: str, base_cells: Sequence[Cell]) -> tu
     if not pairs:
         return None
     ratios = [cost_ratio(contender, base_score, cell.direction) for contender, base_score in pairs]
-    return median(ratios), median([base_score for _, base_score in pairs])
+    return ratios, median([base_score for _, base_score in pairs])
 
 
 def _best_estimate(
     cells: Sequence[Cell], base_cells: Sequence[Cell], base: str
 ) -> tuple[RatioEstimate | None, float | None]:
-    pairs = [pair for cell in cells if (pair := paired_launch_ratio(cell, base, base_cells)) is not None]
-    unpaired = _unpaired(cells, base_cells)
-    unpaired_is_surer = unpaired is not None and unpaired.has_interval and len(pairs) < MINIMUM_LAUNCHES
-    if pairs and not unpaired_is_surer:
-        return paired_ratio([ratio for ratio, _ in pairs]), median([score for _, score in pairs])
-    return unpaired, typical_score(base_cells)
+    pairs = [pair for cell in cells if (pair := paired_launch_ratios(cell, base, base_cells)) is not None]
+    if len(pairs) < MINIMUM_LAUNCHES:
+        unpaired = _unpaired(cells, base_cells)
+        if not pairs or (unpaired is not None and unpaired.has_interval):
+            return unpaired, typical_score(base_cells)
+    return paired_ratio([ratios for ratios, _ in pairs]), median([score for _, score in pairs])
 
 
 def _unpaired(cells: Sequence[Cell], base_cells: Sequence[Cell]) -> RatioEstimate | None:
-    contender_scores, base_scores = _scores(cells), _scores(base_cells)
-    if not contender_scores or not base_scores:
+    contender, base = _repetition_scores(cells), _repetition_scores(base_cells)
+    if not contender or not base:
         return None
-    return unpaired_ratio(contender_scores, base_scores, cells[0].direction)
+    return unpaired_ratio(contender, base, cells[0].direction)
+
+
+def _repetition_scores(cells: Sequence[Cell]) -> list[list[float]]:
+    """The scores of each launch's usable repetitions, without the launches that have none."""
+    launches = ([r.score for r in cell.usable_repetitions if r.score is not None] for cell in cells)
+    return [scores for scores in launches if scores]
 
 
 def _scores(cells: Sequence[Cell]) -> list[float]:
-    return [score for cell in cells if (score := launch_score(cell)) is not None]
+    return [median(scores) for scores in _repetition_scores(cells)]
 
 
 def _comparison(

@@ -1,7 +1,8 @@
 """Ratios of two costs with a 95 % interval over launches, and the correction for asking many questions at once.
 
-Every function takes one number per launch (a fresh process), never one per repetition: repetitions inside a process share its
-memory layout and its neighbours, so they agree with each other more than the next process will agree with them.
+Every function takes launches (fresh processes), each with its repetitions. Repetitions inside a process share its memory
+layout and its neighbours, so they agree with each other more than the next process will: a launch counts as one number, the
+median of its repetitions, and hierarchical.py says how sure the average over launches is.
 
 A ratio here is always a cost ratio, contender over base, in the direction in which smaller is better; `cost_ratio` turns a
 throughput around. The choices made here are explained in docs/measuring.md and held by tests on simulated data.
@@ -16,10 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from page_map_lab.hierarchical import CONFIDENCE, Estimate, difference, estimate
+
 MINIMUM_LAUNCHES = 5
-CONFIDENCE = 0.95
-BOOTSTRAP_RESAMPLES = 4000
-BOOTSTRAP_SEED = 20140201
 
 FASTER = "faster"
 SLOWER = "slower"
@@ -32,7 +32,8 @@ class RatioEstimate:
     """One ratio and how sure it is.
 
     `ratio` is there whenever both sides have at least one number; `low`, `high` and `p_value` are None below
-    MINIMUM_LAUNCHES launches a side, and `why` then says what is missing.
+    MINIMUM_LAUNCHES launches a side, and `why` then says what is missing. `rank_p_value` is a test by ranks of the same
+    question, which assumes nothing about the shape of the noise and stands beside the verdict; None as the others are.
     """
 
     ratio: float
@@ -43,6 +44,8 @@ class RatioEstimate:
     base_launches: int
     method: str
     why: str | None = None
+    rank_p_value: float | None = None
+    rank_test: str | None = None
 
     @property
     def has_interval(self) -> bool:
@@ -60,58 +63,43 @@ def cost_ratio(contender: float, base: float, direction: str) -> float:
     return base / contender if direction == "higher_is_better" else contender / base
 
 
-def paired_ratio(ratios: Sequence[float]) -> RatioEstimate:
-    """Estimate from one ratio per launch in which contender and base ran side by side.
+def paired_ratio(launches: Sequence[Sequence[float]]) -> RatioEstimate:
+    """Estimate from launches in which contender and base ran side by side: for each launch, the ratio of each repetition.
 
-    The estimate is the geometric mean, the interval Student's t on the logarithms: with five launches no interval of order
-    statistics reaches 95 %, and a stray launch makes this one wider instead of hiding.
+    The estimate is the geometric mean over launches of each launch's median; the interval has the standard error of a
+    hierarchical bootstrap and Student's quantile, and the rank test is Wilcoxon's signed-rank test over launches.
     """
-    logs = np.log(np.asarray(ratios, dtype=float))
-    count = int(logs.size)
-    centre = float(logs.mean())
-    method = "paired within each launch: geometric mean, Student's t on log ratios"
-    if count < MINIMUM_LAUNCHES:
-        return _without_interval(math.exp(centre), count, count, method)
-    spread = float(logs.std(ddof=1)) / math.sqrt(count)
-    half_width = float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * spread
-    return RatioEstimate(
-        math.exp(centre),
-        math.exp(centre - half_width),
-        math.exp(centre + half_width),
-        _two_sided_p(centre, spread, count - 1),
-        count,
-        count,
-        method,
-    )
+    logs = [np.log(np.asarray(ratios, dtype=float)) for ratios in launches]
+    found = estimate(logs)
+    method = "paired within each launch: geometric mean of launch medians, hierarchical bootstrap"
+    if found.launches < MINIMUM_LAUNCHES:
+        return _without_interval(math.exp(found.centre), found.launches, found.launches, method)
+    rank_p = _signed_rank_p(np.asarray([np.median(values) for values in logs]))
+    return _with_interval(found, found.launches, found.launches, method, rank_p, "Wilcoxon signed-rank over launches")
 
 
-def unpaired_ratio(contender: Sequence[float], base: Sequence[float], direction: str) -> RatioEstimate:
-    """Estimate from one score per launch on each side, when the two sides ran in different launches.
+def unpaired_ratio(
+    contender: Sequence[Sequence[float]], base: Sequence[Sequence[float]], direction: str
+) -> RatioEstimate:
+    """Estimate from the scores of each launch's repetitions, when the two sides ran in different launches.
 
-    The estimate is the ratio of medians, the interval its percentile bootstrap with a fixed seed. The p-value is Welch's t on
-    the logarithms: a bootstrap of five against five knows only a few different medians, and its smallest p-values would pass
-    any correction by accident.
+    The estimate is the ratio of the geometric means over launches of each launch's median; the interval as in `paired_ratio`
+    with both sides' standard errors and Welch's degrees of freedom, and the rank test is Mann and Whitney's over launches.
     """
     sign = -1.0 if direction == "higher_is_better" else 1.0
-    logs_contender = sign * np.log(np.asarray(contender, dtype=float))
-    logs_base = sign * np.log(np.asarray(base, dtype=float))
-    sizes = int(logs_contender.size), int(logs_base.size)
-    centre = float(np.median(logs_contender) - np.median(logs_base))
-    method = "different launches: ratio of medians, bootstrap"
+    sides = [[sign * np.log(np.asarray(scores, dtype=float)) for scores in side] for side in (contender, base)]
+    found = difference(estimate(sides[0]), estimate(sides[1]))
+    sizes = len(sides[0]), len(sides[1])
+    method = "different launches: ratio of geometric means of launch medians, hierarchical bootstrap"
     if min(sizes) < MINIMUM_LAUNCHES:
-        return _without_interval(math.exp(centre), *sizes, method)
-    generator = np.random.default_rng(BOOTSTRAP_SEED)
-    resampled = _resampled_medians(generator, logs_contender) - _resampled_medians(generator, logs_base)
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(resampled, [tail, 100 - tail])
-    return RatioEstimate(
-        math.exp(centre),
-        math.exp(min(float(low), centre)),
-        math.exp(max(float(high), centre)),
-        _welch_p(logs_contender, logs_base),
-        *sizes,
-        method,
-    )
+        return _without_interval(math.exp(found.centre), *sizes, method)
+    medians = [[float(np.median(values)) for values in side] for side in sides]
+    return _with_interval(found, *sizes, method, rank_sum_p(*medians), "Mann-Whitney over launches")
+
+
+def rank_sum_p(left: Sequence[float], right: Sequence[float]) -> float:
+    """The two-sided p-value of Mann and Whitney's U test."""
+    return float(stats.mannwhitneyu(left, right, alternative="two-sided").pvalue)
 
 
 def adjusted_p_values(p_values: Sequence[float | None]) -> list[float | None]:
@@ -146,24 +134,24 @@ def _without_interval(ratio: float, contender_launches: int, base_launches: int,
     return RatioEstimate(ratio, None, None, None, contender_launches, base_launches, method, why)
 
 
-def _resampled_medians(generator: np.random.Generator, values: np.ndarray) -> np.ndarray:
-    picks = generator.integers(0, values.size, (BOOTSTRAP_RESAMPLES, values.size))
-    return np.median(values[picks], axis=1)
+def _with_interval(
+    found: Estimate, contender_launches: int, base_launches: int, method: str, rank_p: float, rank_test: str
+) -> RatioEstimate:
+    return RatioEstimate(
+        math.exp(found.centre),
+        math.exp(found.low),
+        math.exp(found.high),
+        found.p_value,
+        contender_launches,
+        base_launches,
+        method,
+        rank_p_value=rank_p,
+        rank_test=rank_test,
+    )
 
 
-def _two_sided_p(centre: float, spread: float, degrees: float) -> float:
-    # Deterministic scores (counts, identical files) have no spread: equal is certain, and so is different.
-    if spread == 0.0:
-        return 1.0 if centre == 0.0 else 0.0
-    return float(2 * stats.t.sf(abs(centre) / spread, degrees))
-
-
-def _welch_p(left: np.ndarray, right: np.ndarray) -> float:
-    variance_left = float(left.var(ddof=1)) / left.size
-    variance_right = float(right.var(ddof=1)) / right.size
-    total = variance_left + variance_right
-    centre = float(left.mean() - right.mean())
-    if total == 0.0:
-        return 1.0 if centre == 0.0 else 0.0
-    degrees = total**2 / (variance_left**2 / (left.size - 1) + variance_right**2 / (right.size - 1))
-    return _two_sided_p(centre, math.sqrt(total), degrees)
+def _signed_rank_p(logs: np.ndarray) -> float:
+    # The test knows nothing of launches without any difference; where there is no other, nothing speaks against equality.
+    if not np.any(logs):
+        return 1.0
+    return float(stats.wilcoxon(logs).pvalue)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from page_map_lab.hierarchical import MEAN_OF_ALL, MEDIAN_OF_ALL, estimate
 from page_map_lab.statistics import (
     FASTER,
     INDISTINGUISHABLE,
@@ -22,42 +24,96 @@ from page_map_lab.statistics import (
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
-LAUNCHES: dict[str, Draw] = {
-    "log-normal": lambda g, n: np.exp(g.normal(0, 0.05, n)),
-    "stray launches": lambda g, n: np.exp(g.normal(0, 0.03, n) + (g.random(n) < 0.15) * np.abs(g.normal(0, 0.4, n))),
-    "skewed": lambda g, n: 1 + 0.1 * g.exponential(1, n),
-    "heavy tails": lambda g, n: np.exp(0.03 * g.standard_t(3, n)),
+# The logarithms of one launch's repetitions: what the launch has in common, and what each repetition has of its own.
+NOISE: dict[str, Draw] = {
+    "both levels": lambda g, m: g.normal(0, 0.03) + g.normal(0, 0.03, m),
+    "between launches": lambda g, m: g.normal(0, 0.05) + g.normal(0, 0.003, m),
+    "within launches": lambda g, m: g.normal(0, 0.03, m),
+    "mostly within": lambda g, m: g.normal(0, 0.01) + g.normal(0, 0.03, m),
+    "stray launches": lambda g, m: g.normal(0, 0.03) + (g.random() < 0.15) * abs(g.normal(0, 0.4)) + g.normal(0, 0.02, m),
+    "skewed": lambda g, m: np.log(1 + 0.1 * g.exponential()) + g.normal(0, 0.01, m),
+    "heavy tails": lambda g, m: 0.03 * g.standard_t(3) + 0.02 * g.standard_t(3, m),
 }
 
 
-@pytest.mark.parametrize("kind", LAUNCHES)
+def launches_of(kind: str, generator: np.random.Generator, launches: int, repetitions: int = 5, factor: float = 1) -> list[np.ndarray]:
+    """Simulated scores of some launches."""
+    return [factor * np.exp(NOISE[kind](generator, repetitions)) for _ in range(launches)]
+
+
+def single(values: Any) -> list[list[float]]:
+    """Launches of one repetition each."""
+    return [[float(value)] for value in values]
+
+
+@pytest.mark.parametrize("kind", NOISE)
 @pytest.mark.parametrize("launches", [5, 9])
 def test_the_unpaired_interval_covers_the_true_ratio(kind: str, launches: int) -> None:
     generator = np.random.default_rng(7)
-    truth, draw, rounds = 1.3, LAUNCHES[kind], 300
+    truth, rounds = 1.3, 300
     covered = 0
     for _ in range(rounds):
-        found = unpaired_ratio(truth * draw(generator, launches), draw(generator, launches), "lower_is_better")
+        base, contender = launches_of(kind, generator, launches), launches_of(kind, generator, launches, factor=truth)
+        found = unpaired_ratio(contender, base, "lower_is_better")
         covered += found.low <= truth <= found.high
     assert covered / rounds >= 0.93
 
 
-@pytest.mark.parametrize("kind", LAUNCHES)
+@pytest.mark.parametrize("kind", NOISE)
 @pytest.mark.parametrize("launches", [5, 9])
 def test_the_paired_interval_covers_the_true_ratio(kind: str, launches: int) -> None:
     generator = np.random.default_rng(8)
-    truth, draw, rounds = 0.8, LAUNCHES[kind], 1000
+    truth, rounds = 0.8, 400
     covered = 0
     for _ in range(rounds):
-        found = paired_ratio(truth * draw(generator, launches) / draw(generator, launches))
+        base, contender = launches_of(kind, generator, launches), launches_of(kind, generator, launches, factor=truth)
+        found = paired_ratio([left / right for left, right in zip(contender, base)])
         covered += found.low <= truth <= found.high
     assert covered / rounds >= 0.93
+
+
+def test_launches_of_different_lengths_are_covered_too() -> None:
+    generator = np.random.default_rng(15)
+    covered = 0
+    for _ in range(300):
+        sizes = [1, *generator.integers(2, 8, 6)]
+        found = paired_ratio([1.1 * np.exp(NOISE["mostly within"](generator, size)) for size in sizes])
+        covered += found.low <= 1.1 <= found.high
+    assert covered / 300 >= 0.93
+
+
+def test_noise_within_launches_is_not_counted_twice() -> None:
+    """Where all noise is within launches, the interval is about as wide as one that knows so."""
+    generator = np.random.default_rng(16)
+    widths = [estimate([NOISE["within launches"](generator, 9) for _ in range(8)]).half_width for _ in range(60)]
+    error_of_a_median = math.sqrt(math.pi / 2 / 9) * 0.03
+    assert np.mean(widths) < 1.4 * 2 * error_of_a_median / math.sqrt(8)
+
+
+def test_other_statistics_have_the_same_interval_machinery() -> None:
+    generator = np.random.default_rng(17)
+    for statistic, rounds in ((MEDIAN_OF_ALL, 200), (MEAN_OF_ALL, 200)):
+        covered = 0
+        for _ in range(rounds):
+            found = estimate([1 + generator.normal(0, 0.02) + generator.normal(0, 0.05, 11) for _ in range(5)], statistic)
+            covered += found.low <= 1 <= found.high
+        assert covered / rounds >= 0.93
+    assert estimate([[1, 1, 0], [1, 1]], MEAN_OF_ALL).centre == pytest.approx(0.8)
+    assert estimate([[1.0, 9.0, 2.0], [3.0]], MEDIAN_OF_ALL).centre == 2.5
+
+
+def test_the_rank_tests_are_those_of_wilcoxon_and_of_mann_and_whitney() -> None:
+    apart = paired_ratio(single([1.1, 1.2, 1.3, 1.4, 1.5, 1.6]))
+    assert apart.rank_p_value == pytest.approx(2 / 2**6) and "Wilcoxon" in str(apart.rank_test)
+    beyond = unpaired_ratio(single([6, 7, 8, 9, 10]), single([1, 2, 3, 4, 5]), "lower_is_better")
+    assert beyond.rank_p_value == pytest.approx(2 / math.comb(10, 5)) and "Mann-Whitney" in str(beyond.rank_test)
 
 
 def test_the_intervals_are_not_so_wide_that_they_cover_anything() -> None:
     generator = np.random.default_rng(9)
-    contender, base = 1.1 * LAUNCHES["log-normal"](generator, 7), LAUNCHES["log-normal"](generator, 7)
-    for found in (unpaired_ratio(contender, base, "lower_is_better"), paired_ratio(contender / base)):
+    contender, base = launches_of("between launches", generator, 7, factor=1.1), launches_of("between launches", generator, 7)
+    paired = paired_ratio([left / right for left, right in zip(contender, base)])
+    for found in (unpaired_ratio(contender, base, "lower_is_better"), paired):
         assert found.high / found.low < 1.25
 
 
@@ -65,7 +121,7 @@ def test_pairing_cancels_what_hit_both_sides() -> None:
     generator = np.random.default_rng(10)
     weather = np.exp(generator.normal(0, 0.3, 8))
     base, contender = 10 * weather, 10.5 * weather * np.exp(generator.normal(0, 0.005, 8))
-    paired, unpaired = paired_ratio(contender / base), unpaired_ratio(contender, base, "lower_is_better")
+    paired, unpaired = paired_ratio(single(contender / base)), unpaired_ratio(single(contender), single(base), "lower_is_better")
     assert verdict(paired, paired.p_value) == SLOWER
     assert verdict(unpaired, unpaired.p_value) == INDISTINGUISHABLE
 
@@ -75,9 +131,9 @@ def test_a_thing_compared_with_itself_is_indistinguishable_in_every_one_of_hundr
     called = 0
     for _ in range(5):
         cells = [
-            unpaired_ratio(np.exp(generator.normal(3, 0.05, 5)), np.exp(generator.normal(3, 0.05, 5)), "lower_is_better")
+            unpaired_ratio(single(np.exp(generator.normal(3, 0.05, 5))), single(np.exp(generator.normal(3, 0.05, 5))), "lower_is_better")
             for _ in range(100)
-        ] + [paired_ratio(np.exp(generator.normal(0, 0.03, 5))) for _ in range(100)]
+        ] + [paired_ratio(single(np.exp(generator.normal(0, 0.03, 5)))) for _ in range(100)]
         adjusted = adjusted_p_values([cell.p_value for cell in cells])
         called += sum(verdict(cell, value) != INDISTINGUISHABLE for cell, value in zip(cells, adjusted, strict=True))
     # Without the correction about fifty of these thousand would be called.
@@ -85,9 +141,9 @@ def test_a_thing_compared_with_itself_is_indistinguishable_in_every_one_of_hundr
 
 
 def test_identical_numbers_are_certainly_equal_and_identical_differences_certainly_different() -> None:
-    same = unpaired_ratio([5.0] * 5, [5.0] * 5, "lower_is_better")
+    same = unpaired_ratio([[5.0]] * 5, [[5.0]] * 5, "lower_is_better")
     assert (same.ratio, same.low, same.high, same.p_value) == (1.0, 1.0, 1.0, 1.0)
-    twice = paired_ratio([2.0] * 5)
+    twice = paired_ratio([[2.0]] * 5)
     assert twice.ratio == pytest.approx(2.0) and twice.p_value == 0.0
     assert verdict(twice, 0.0) == SLOWER
 
@@ -96,7 +152,7 @@ def test_identical_numbers_are_certainly_equal_and_identical_differences_certain
 def test_a_planted_change_is_found_among_two_hundred_unchanged_cells(change: float, expected: str) -> None:
     generator = np.random.default_rng(12)
     factors = [change] * 4 + [1.0] * 200
-    cells = [paired_ratio(factor * np.exp(generator.normal(0, 0.01, 6))) for factor in factors]
+    cells = [paired_ratio(single(factor * np.exp(generator.normal(0, 0.01, 6)))) for factor in factors]
     adjusted = adjusted_p_values([cell.p_value for cell in cells])
     verdicts = [verdict(cell, value) for cell, value in zip(cells, adjusted, strict=True)]
     assert verdicts[:4] == [expected] * 4
@@ -105,7 +161,7 @@ def test_a_planted_change_is_found_among_two_hundred_unchanged_cells(change: flo
 
 def test_the_direction_of_the_score_decides_what_is_better() -> None:
     generator = np.random.default_rng(13)
-    more, less = np.exp(generator.normal(5, 0.01, 6)), np.exp(generator.normal(4, 0.01, 6))
+    more, less = single(np.exp(generator.normal(5, 0.01, 6))), single(np.exp(generator.normal(4, 0.01, 6)))
     throughput = unpaired_ratio(more, less, "higher_is_better")
     assert throughput.ratio < 1 and verdict(throughput, throughput.p_value) == FASTER
     assert verdict(time := unpaired_ratio(more, less, "lower_is_better"), time.p_value) == SLOWER
@@ -115,9 +171,9 @@ def test_the_direction_of_the_score_decides_what_is_better() -> None:
 
 @pytest.mark.parametrize("launches", [1, 2, 4])
 def test_below_five_launches_there_is_a_ratio_but_no_interval_and_no_verdict(launches: int) -> None:
-    for found in (paired_ratio([3.0] * launches), unpaired_ratio([3.0] * launches, [1.0] * 9, "lower_is_better")):
+    for found in (paired_ratio([[3.0]] * launches), unpaired_ratio([[3.0]] * launches, [[1.0]] * 9, "lower_is_better")):
         assert found.ratio == pytest.approx(3.0)
-        assert (found.low, found.high, found.p_value) == (None, None, None)
+        assert (found.low, found.high, found.p_value, found.rank_p_value) == (None, None, None, None)
         assert str(launches) in str(found.why)
         assert verdict(found, None) == NOT_ENOUGH_DATA
 
@@ -138,6 +194,6 @@ def test_cells_without_data_ask_no_question() -> None:
 
 def test_the_bootstrap_gives_the_same_answer_every_time() -> None:
     generator = np.random.default_rng(14)
-    left, right = generator.random(6) + 1, generator.random(6) + 1
+    left, right = single(generator.random(6) + 1), single(generator.random(6) + 1)
     assert unpaired_ratio(left, right, "lower_is_better") == unpaired_ratio(left, right, "lower_is_better")
     assert math.isfinite(unpaired_ratio(left, right, "lower_is_better").p_value)
