@@ -120,6 +120,10 @@ Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescrip
     app.add_option("--min-time-ms", options.minimum_time_ms, "How long a repetition runs")
         ->check(CLI::Range(1, 3600000));
     app.add_option("--seed", options.seed, "Decides keys and order");
+    app.add_option("--heap-padding", options.heap_padding_bytes, "Bytes to take before set-up, so that the heap lies elsewhere")
+        ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 30));
+    // Not in --help: a planted twin is no variant to compare others with.
+    app.add_option("--plant", options.planted_percents)->delimiter(',')->check(CLI::Range(0, 100))->group("");
     app.add_option("--trace", options.trace, "The trace to replay");
     app.add_option("--data-dir", options.data_directory, "Where files may be made");
     app.add_option("--record", options.record, "Write the record of this launch here");

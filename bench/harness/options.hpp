@@ -3,6 +3,7 @@
 // Thread safety: plain values.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -34,6 +35,8 @@ struct Options {
     unsigned repetitions = 5;
     std::uint64_t minimum_time_ms = 20;
     std::uint64_t seed = 1;
+    std::size_t heap_padding_bytes = 0;       ///< taken before set-up and kept: see heap_padding.hpp
+    std::vector<unsigned> planted_percents;   ///< a twin of each variant for each: see planted.hpp
     std::string trace;
     std::string data_directory;
     std::string record;                         ///< where the record goes; empty: nowhere

@@ -88,6 +88,7 @@ struct WorkloadDescription {
     Score score;
     std::vector<Subject> subjects{};
     bool takes_trace = false;
+    bool plants = false;  ///< whether its cells obey planted_parameter (planted.hpp)
 
     /// Whether this point of the sweep can be run at all. Errors: usage, naming the parameter and the way out.
     /// A sweep with an impossible point is refused before anything is measured (exit 2).

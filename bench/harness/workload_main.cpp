@@ -9,7 +9,9 @@
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
+#include "bench/harness/heap_padding.hpp"
 #include "bench/harness/options.hpp"
+#include "bench/harness/planted.hpp"
 #include "bench/harness/record.hpp"
 #include "bench/harness/record_file.hpp"
 #include "bench/harness/reporter.hpp"
@@ -112,6 +114,7 @@ int judge(const WorkloadDescription& workload, const std::deque<CellResult>& cel
 }
 
 int run(const WorkloadDescription& workload, const Options& options) {
+    const HeapPadding padding(options.heap_padding_bytes);
     if (auto probed = options.record.empty() ? Status{} : probe_record_file(options.record); !probed) {
         return complain(workload, exit_usage, probed.error().text());
     }
@@ -210,7 +213,8 @@ int workload_main(int argc, char** argv, const WorkloadDescription& workload) {
         return exit_ok;
     }
     try {
-        return run(workload, parsed->options);
+        const auto measured = with_planted_twins(workload, parsed->options);
+        return measured ? run(*measured, parsed->options) : complain(workload, exit_usage, measured.error().text());
     } catch (const std::exception& problem) {
         return complain(workload, exit_usage, problem.what());
     }

@@ -10,12 +10,14 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "bench/harness/digest.hpp"
 #include "bench/harness/key_pattern.hpp"
+#include "bench/harness/planted.hpp"
 #include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/resident.hpp"
@@ -61,7 +63,11 @@ public:
           misses_(parameters.text("access") == "miss"),
           slices_(parameters.text("sharing") == "slices"),
           shape_{parameters.number("pages"), misses_ ? std::uint64_t{2} : std::uint64_t{1}},
-          pattern_(*parse_key_pattern(parameters.text("pattern"))) {}
+          pattern_(*parse_key_pattern(parameters.text("pattern"))) {
+        if (parameters.has(planted_parameter)) {
+            planted_percent_ = parameters.number(planted_parameter);
+        }
+    }
 
     Footprint footprint() const override { return {fixture_name(), Resident::footprint_bytes(shape_)}; }
 
@@ -89,7 +95,7 @@ public:
             warm_up(keys, first);
             member.start();
             const LookupTotals totals = look_up(*resident_, keys, first, member);
-            member.stop(totals.operations);
+            member.stop(counted(totals.operations));
             check_totals(member.index(), totals, first);
             return {};
         });
@@ -150,8 +156,12 @@ private:
     using Keys = std::vector<PageIndex>;
 
     std::string fixture_name() const {
-        return "resident/" + subject_ + "/" + std::to_string(shape_.pages) + "/" + std::to_string(shape_.stride);
+        const std::string twin = planted_percent_ ? "/planted:" + std::to_string(*planted_percent_) : "";
+        return "resident/" + subject_ + "/" + std::to_string(shape_.pages) + "/" + std::to_string(shape_.stride) + twin;
     }
+
+    /// The operations that count of those that were done: a planted slowdown is work that does not.
+    std::uint64_t counted(std::uint64_t done) const { return done * 100 / (100 + planted_percent_.value_or(0)); }
 
     /// The keys of one thread: of its slice of the pages, or all threads' own. Shared by every subject.
     std::shared_ptr<const Keys> keys_of(unsigned thread, Environment& environment) const {
@@ -160,15 +170,32 @@ private:
                                 shape_.pages * (thread + 1) / threads_ - shape_.pages * thread / threads_}
                     : PageRange{0, shape_.pages};
         const std::string name = "keys/" + std::string(to_string(pattern_)) + "/" + std::to_string(range.first) + "/" +
-                                 std::to_string(range.count) + (misses_ ? "/misses" : "/hits");
+                                 std::to_string(range.count) + (misses_ ? "/misses" : "/hits") +
+                                 (planted_percent_.value_or(0) != 0 ? "/" + std::to_string(*planted_percent_) : "");
         return *environment.fixture<Keys>(name, [&]() -> Result<std::shared_ptr<Keys>> {
             auto keys =
                 std::make_shared<Keys>(make_keys(pattern_, range, advised_key_count(range.count), environment.seed));
             for (PageIndex& key : *keys) {
                 key = key * shape_.stride + (misses_ ? 1 : 0);
             }
-            return keys;
+            return with_planted(std::move(keys));
         });
+    }
+
+    /// After each hundred keys, as many more as are planted: from half a round further on, so that they are as cold.
+    std::shared_ptr<Keys> with_planted(std::shared_ptr<Keys> keys) const {
+        if (planted_percent_.value_or(0) == 0) {
+            return keys;
+        }
+        auto planted = std::make_shared<Keys>();
+        planted->reserve(keys->size() + keys->size() / 100 * *planted_percent_);
+        for (std::size_t position = 0; position < keys->size(); ++position) {
+            planted->push_back((*keys)[position]);
+            for (std::uint64_t more = 0; position % 100 == 99 && more < *planted_percent_; ++more) {
+                planted->push_back((*keys)[(position + keys->size() / 2 + more) % keys->size()]);
+            }
+        }
+        return planted;
     }
 
     std::uint64_t frames_owed(const Keys& keys, std::size_t first, std::size_t last) const {
@@ -210,6 +237,7 @@ private:
     const bool slices_;
     const ResidentPages shape_;
     const KeyPattern pattern_;
+    std::optional<std::uint64_t> planted_percent_;  // of a planted twin
     std::shared_ptr<Resident> resident_;
     std::vector<std::shared_ptr<const Keys>> keys_;
     std::vector<std::uint64_t> frames_owed_by_pass_;
@@ -225,6 +253,7 @@ inline WorkloadDescription lookup_question() {
                            ParameterAxis::option("access", {"hit", "miss"}),
                            ParameterAxis::option("sharing", {"all", "slices"}), ParameterAxis::threads()},
             .score = {.metric = "ns_per_operation", .unit = "ns"},
+            .plants = true,
             .possible = a_page_for_each_thread};
 }
 

@@ -13,7 +13,7 @@ from page_map_lab import atomic_file, binaries, build, claims_file, doctor, path
 from page_map_lab import run as measuring
 from page_map_lab.claims_file import Claim
 from page_map_lab.cli_errors import CheckFailedError, CountersError, ExitCode, LabError, UsageError
-from page_map_lab.launch import command_of, run_process
+from page_map_lab.launch import command_of, environment_padding_bytes, heap_padding_bytes, run_process
 from page_map_lab.progress import Progress
 from page_map_lab.run_folder import refuse_other_builds
 from page_map_lab.terminal import colour, table
@@ -55,7 +55,7 @@ class Group:
             arguments += ["--set", f"{name}={value}"]
         return [
             *arguments, "--repetitions", str(self.repetitions), "--min-time-ms", str(self.min_time_ms),
-            "--seed", str(seed),
+            "--heap-padding", str(heap_padding_bytes(seed)), "--seed", str(seed),
         ]  # fmt: skip
 
 
@@ -77,7 +77,8 @@ def grouped(claims: list[Claim]) -> list[Group]:
 
 def measure(group: Group, binary: Path, seed: int, record: Path) -> dict[str, Any]:
     """One launch of a group."""
-    outcome = run_process(command_of(binary, group.arguments(seed), record), LAUNCH_TIMEOUT_S, record.with_suffix(".log"))
+    command = command_of(binary, group.arguments(seed), record)
+    outcome = run_process(command, LAUNCH_TIMEOUT_S, record.with_suffix(".log"), environment_padding_bytes(seed))
     names = ", ".join(claim.name for claim in group.claims[:2]) + (", ..." if len(group.claims) > 2 else "")
     if outcome.exit_code == ExitCode.CHECK_FAILED:
         raise CheckFailedError(f"{names}: {outcome.message}")

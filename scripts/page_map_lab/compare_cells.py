@@ -170,20 +170,20 @@ def _best_estimate(
 
 
 def _unpaired(cells: Sequence[Cell], base_cells: Sequence[Cell]) -> RatioEstimate | None:
-    contender, base = _repetition_scores(cells), _repetition_scores(base_cells)
+    contender, base = repetition_scores(cells), repetition_scores(base_cells)
     if not contender or not base:
         return None
     return unpaired_ratio(contender, base, cells[0].direction)
 
 
-def _repetition_scores(cells: Sequence[Cell]) -> list[list[float]]:
+def repetition_scores(cells: Sequence[Cell]) -> list[list[float]]:
     """The scores of each launch's usable repetitions, without the launches that have none."""
     launches = ([r.score for r in cell.usable_repetitions if r.score is not None] for cell in cells)
     return [scores for scores in launches if scores]
 
 
 def _scores(cells: Sequence[Cell]) -> list[float]:
-    return [median(scores) for scores in _repetition_scores(cells)]
+    return [median(scores) for scores in repetition_scores(cells)]
 
 
 def _comparison(

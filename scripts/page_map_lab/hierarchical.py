@@ -58,12 +58,18 @@ MEAN_OF_ALL = Statistic(_mean, pooled=True)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, its standard error, and the degrees of freedom of that."""
+    """A number, its standard error, the degrees of freedom of that, and what the variance is made of.
+
+    `between` is the corrected variance between launches; `within` is the variance of one launch's number that comes from its
+    repetitions. Both are 0 in a difference of two estimates.
+    """
 
     centre: float
     standard_error: float
     degrees: float
     launches: int
+    between: float = 0.0
+    within: float = 0.0
 
     @property
     def half_width(self) -> float:
@@ -100,7 +106,8 @@ def estimate(launches: Sequence[Sequence[float] | np.ndarray], statistic: Statis
     residuals = statistic.reduce(drawn) - centres
     within = float(residuals.var(axis=0).mean())
     seen = float(centres.var(ddof=1)) if count > 1 else 0.0
-    scale = math.sqrt(max(0.0, seen - within) * count / ((count - 1) * seen)) if seen > 0 else 0.0
+    between = max(0.0, seen - within)
+    scale = math.sqrt(between * count / ((count - 1) * seen)) if seen > 0 else 0.0
     effects = scale * (centres - centres.mean())
     picks = generator.integers(0, count, (RESAMPLES, count))
     if statistic.pooled:
@@ -111,7 +118,7 @@ def estimate(launches: Sequence[Sequence[float] | np.ndarray], statistic: Statis
     error = float(resampled.std())
     if error <= ROUNDING * float(np.nanmax(np.abs(values))):
         error = 0.0
-    return Estimate(float(statistic.value(values)), error, _degrees(seen, within, sizes), count)
+    return Estimate(float(statistic.value(values)), error, _degrees(seen, within, sizes), count, between, within)
 
 
 def difference(left: Estimate, right: Estimate) -> Estimate:

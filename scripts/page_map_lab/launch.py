@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import json
 import os
+import random
 import signal
 import subprocess
 import time
@@ -15,6 +16,10 @@ from page_map_lab.paths import ROOT
 
 _PR_SET_PDEATHSIG = 1
 _DISK_FULL = "No space left on device"
+_PADDING = "PAGE_MAP_LAB_PADDING"
+_MOST_ENVIRONMENT_PADDING = 4096
+_MOST_HEAP_PADDING = 1 << 20
+_NO_RANDOMIZATION = 0x0040000  # ADDR_NO_RANDOMIZE of a process's personality
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,31 @@ class Outcome:
     def timed_out(self) -> bool:
         """Whether the launch had to be ended."""
         return self.message.startswith("no end after")
+
+
+def heap_padding_bytes(seed: int) -> int:
+    """How far a launch's heap is shifted: the luck of a layout shows as variance where every launch has another one."""
+    return random.Random(f"heap {seed}").randrange(_MOST_HEAP_PADDING)
+
+
+def environment_padding_bytes(seed: int) -> int:
+    """How much larger a launch's environment is made, which shifts its stack."""
+    return random.Random(f"environment {seed}").randrange(_MOST_ENVIRONMENT_PADDING)
+
+
+def layout_of(seed: int) -> dict[str, int | None]:
+    """What a record says of a launch's layout; the last is the kernel's randomize_va_space, 0 where it is off for us."""
+    try:
+        randomization: int | None = int(Path("/proc/sys/kernel/randomize_va_space").read_text())
+        if int(Path("/proc/self/personality").read_text(), 16) & _NO_RANDOMIZATION:
+            randomization = 0
+    except (OSError, ValueError):
+        randomization = None
+    return {
+        "environment_padding_bytes": environment_padding_bytes(seed),
+        "heap_padding_bytes": heap_padding_bytes(seed),
+        "address_space_randomization": randomization,
+    }
 
 
 def _die_with_parent() -> None:
@@ -62,8 +92,11 @@ def message_of(stderr: str, exit_code: int) -> str:
     return (own or lines or [f"exit status {exit_code}"])[-1]
 
 
-def run_process(command: list[str], timeout_s: float, log: Path) -> Outcome:
-    """Runs the command to its end; what it printed goes to the log, which stays only when it failed."""
+def run_process(command: list[str], timeout_s: float, log: Path, padding_bytes: int = 0) -> Outcome:
+    """Runs the command to its end; what it printed goes to the log, which stays only when it failed.
+
+    `padding_bytes` is how much is added to the process's environment.
+    """
     started = time.monotonic()
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -71,6 +104,7 @@ def run_process(command: list[str], timeout_s: float, log: Path) -> Outcome:
             process = subprocess.Popen(
                 command, stdout=subprocess.DEVNULL, stderr=output, stdin=subprocess.DEVNULL,
                 start_new_session=True, preexec_fn=_die_with_parent, cwd=ROOT,
+                env={**os.environ, _PADDING: "x" * padding_bytes} if padding_bytes else None,
             )  # fmt: skip
             try:
                 process.wait(timeout_s)

@@ -21,6 +21,8 @@ VERBS = {
     "compare": "two sets of records: ratio, interval and verdict per cell",
     "report": "records into one self-contained HTML report, with CSV and Markdown",
     "claims": "measure now every ratio that the project states, and say which hold",
+    "selftest": "whether the lab calls a difference where there is none, and finds one that was planted",
+    "reproduce": "measure again what a report states, and say ratio by ratio whether it held",
     "record": "record the file accesses of a real program into a trace",
     "profile": "profile variants of one workload, into a session folder with a page",
 }

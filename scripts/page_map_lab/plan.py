@@ -4,6 +4,9 @@ A launch is one fresh process that measures several variants of one workload int
 block 0, every variant of every workload once (coverage); then, block after block, one launch a workload of the base and each
 step away from it along one axis (these cells get intervals). Within a block the order is random, from the kept seed.
 
+Where a width of the intervals or a budget of time was asked for, the first blocks are a pilot, and designed_run.py appends the
+blocks that its noise calls for.
+
 On a machine with several memory nodes, full adds launches of the base from a processor of each node, with its memory local,
 interleaved and on each other node: what remote memory costs.
 """
@@ -17,6 +20,8 @@ from typing import Any
 
 from page_map_lab.binaries import Workload, nearest
 from page_map_lab.cli_errors import UsageError
+from page_map_lab.design import PILOT_LAUNCHES
+from page_map_lab.launch import heap_padding_bytes
 from page_map_lab.plain_types import misfit
 
 PLAN_VERSION = 1
@@ -41,7 +46,9 @@ class Request:
     counters: str | None = None
     require_counters: bool = False
     trace: str | None = None
-    launches: int = 5
+    launches: int = 5  # of each cell with an interval, where nothing is designed
+    target_width_percent: float | None = None
+    budget_minutes: float | None = None
     repetitions: int | None = None
     min_time_ms: int | None = None
     timeout_s: float | None = None
@@ -51,6 +58,16 @@ class Request:
     def size(self) -> str:
         """The size that the binaries are asked for."""
         return "real" if self.mode == "full" else "smoke"
+
+    @property
+    def is_designed(self) -> bool:
+        """Whether a pilot decides the number of launches."""
+        return self.target_width_percent is not None or self.budget_minutes is not None
+
+    @property
+    def first_blocks(self) -> int:
+        """How many blocks of launches with intervals are planned before anything is measured."""
+        return PILOT_LAUNCHES if self.is_designed else self.launches
 
 
 @dataclass(frozen=True)
@@ -102,6 +119,7 @@ class Plan:
     request: Request
     binaries: dict[str, str]  # workload to the hash of its binary
     launches: list[Launch]
+    design: dict[str, Any] | None = None  # what the pilot came to, once it has
 
     def as_json(self) -> dict[str, Any]:
         """The plan as it is kept in plan.json."""
@@ -120,6 +138,7 @@ class Plan:
                 request=Request(**value["request"]),
                 binaries=value["binaries"],
                 launches=[Launch(**launch) for launch in value["launches"]],
+                design=value.get("design"),
             )
         except (KeyError, TypeError) as error:
             raise UsageError(f"{path}: not a plan of this lab ({error!r}): start a new run") from error
@@ -199,7 +218,8 @@ def launch_arguments(workload: Workload, request: Request, variants: list[str], 
         arguments += ["--trace", request.trace]
     repetitions = request.repetitions or effort.repetitions
     minimum = effort.min_time_ms if request.min_time_ms is None else request.min_time_ms
-    return [*arguments, "--repetitions", str(repetitions), "--min-time-ms", str(minimum), "--seed", str(seed)]
+    arguments += ["--repetitions", str(repetitions), "--min-time-ms", str(minimum)]
+    return [*arguments, "--heap-padding", str(heap_padding_bytes(seed)), "--seed", str(seed)]
 
 
 def placed_requests(request: Request, workload: Workload) -> list[Request]:
@@ -212,7 +232,7 @@ def placed_requests(request: Request, workload: Workload) -> list[Request]:
 def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
     """The launches of a request, in the order in which they will run."""
     check_matches(request, workloads)
-    blocks: list[list[tuple[str, Workload, list[str], Request]]] = [[] for _ in range(request.launches + 1)]
+    blocks: list[list[tuple[str, Workload, list[str], Request]]] = [[] for _ in range(request.first_blocks + 1)]
     for workload in workloads:
         each = cells_per_variant(workload, request)
         base = workload.base()
@@ -224,11 +244,11 @@ def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
         for kind, names in ((COVERAGE, covered), (INTERVAL, chosen)):
             if names:
                 groups = split(names, each, EFFORTS[request.mode, kind].most_cells, base)
-                for block in [0] if kind == COVERAGE else range(1, request.launches + 1):
+                for block in [0] if kind == COVERAGE else range(1, request.first_blocks + 1):
                     blocks[block] += [(kind, workload, group, request) for group in groups]
         if workload.name == PLACED_WORKLOAD and base:
             for placed in placed_requests(request, workload):
-                for block in range(1, request.launches + 1):
+                for block in range(1, request.first_blocks + 1):
                     blocks[block].append((PLACED, workload, [base], placed))
     chance = random.Random(request.seed)
     launches: list[Launch] = []

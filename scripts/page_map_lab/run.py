@@ -1,6 +1,7 @@
 """`lab run`: measures a matrix of variants and parameters, each launch a fresh process, and loses nothing when cut short."""
 
 import argparse
+import itertools
 import json
 import shlex
 import signal
@@ -11,10 +12,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from page_map_lab import atomic_file, binaries, build, paths, run_request
+from page_map_lab import atomic_file, binaries, build, designed_run, paths, run_request
 from page_map_lab.cli_errors import CountersError, ExitCode, LabError, UsageError
 from page_map_lab.gate import Gate, quiet_machine
-from page_map_lab.launch import Outcome, command_of, run_process
+from page_map_lab.launch import Outcome, command_of, environment_padding_bytes, layout_of, run_process
 from page_map_lab.plan import Launch, Plan, Request, make_launches
 from page_map_lab.progress import Progress, duration_text
 from page_map_lab.run_folder import RunFolder, hash_of, now, refuse_other_builds
@@ -60,9 +61,7 @@ class Runner:
         self.quiet = quiet
         self.failures: list[tuple[Launch, Outcome]] = []
         self.hard_afterwards: list[str] = []
-        missing = run.missing()
-        self.progress = Progress([self._weight(launch) for launch in missing], quiet)
-        self.todo = missing
+        self.progress = Progress([], quiet)
 
     @staticmethod
     def _weight(launch: Launch) -> float:
@@ -75,12 +74,14 @@ class Runner:
         before = self.gate.before(self.progress, kept)
         about = {
             "run": self.run.plan.run, "index": launch.index, "block": launch.block, "seed": launch.seed,
+            "layout": layout_of(launch.seed),
         }  # fmt: skip
         binary = self.binaries / f"bench_{launch.workload}"
         record = self.run.record_path(launch)
         command = command_of(binary, launch.arguments, record, about)
         started = now()
-        outcome = run_process(command, launch.timeout_s, self.run.log_path(launch))
+        padding = environment_padding_bytes(launch.seed)
+        outcome = run_process(command, launch.timeout_s, self.run.log_path(launch), padding)
         if outcome.disk_full:
             raise UsageError(f"the disk is full ({outcome.message}): free some space, then {self.resume_command()}")
         if outcome.exit_code == ExitCode.COUNTERS_UNAVAILABLE:
@@ -93,23 +94,22 @@ class Runner:
         after = self.gate.after()
         if after["verdict"] == "hard":
             self.hard_afterwards.append(launch.name)
-        self.run.amend(launch, self.gate.block(before, after), command, started)
+        self.run.amend(launch, self.gate.block(before, after), command, started, outcome.seconds)
 
     def resume_command(self) -> str:
         """What the user types to go on."""
         return f"`scripts/lab run --resume --out {paths.shown(self.run.folder)}`"
 
     def all(self) -> None:
-        """Runs every missing launch; what fails is reported and the others go on."""
+        """Runs every missing launch, and those that the pilot then calls for; what fails is reported, the others go on."""
         try:
-            for launch in self.todo:
-                what = launch.variants[0] if len(launch.variants) == 1 else f"{len(launch.variants)} variants"
-                self.progress.show(f"{launch.workload}, {what}, {launch.cells} cells")
-                self.one(launch)
-                self.progress.step_done()
-                if self.failures and self.failures[-1][0] is launch:
-                    self.progress.clear()
-                    sys.stderr.write(f"lab run: launch {launch.name} failed: {self.failures[-1][1].message}\n")
+            self.planned()
+            if designed_run.is_due(self.run):
+                designed_run.extend(self.run)
+                self.progress.clear()
+                for line in designed_run.lines(self.run.plan) if not self.quiet else []:
+                    sys.stderr.write(f"lab run: {line}\n")
+                self.planned()
         except KeyboardInterrupt:
             self.progress.clear()
             left = len(self.run.missing())
@@ -121,6 +121,23 @@ class Runner:
             raise SystemExit(ExitCode.INTERRUPTED) from None
         finally:
             self.progress.clear()
+
+    def planned(self) -> None:
+        """Runs every launch that is planned and missing; ends between two blocks where a design's time is used up."""
+        missing = self.run.missing()
+        self.progress = Progress([self._weight(launch) for launch in missing], self.quiet)
+        for _, block in itertools.groupby(missing, key=lambda launch: launch.block):
+            if designed_run.is_out_of_time(self.run):
+                designed_run.cut_short(self.run)
+                return
+            for launch in block:
+                what = launch.variants[0] if len(launch.variants) == 1 else f"{len(launch.variants)} variants"
+                self.progress.show(f"{launch.workload}, {what}, {launch.cells} cells")
+                self.one(launch)
+                self.progress.step_done()
+                if self.failures and self.failures[-1][0] is launch:
+                    self.progress.clear()
+                    sys.stderr.write(f"lab run: launch {launch.name} failed: {self.failures[-1][1].message}\n")
 
 
 def refuse_build(folder: Path) -> None:
@@ -194,7 +211,8 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         return
     for launch in plan.launches:
         print(f"{launch.name}  block {launch.block}, {launch.cells} cells: bench_{launch.workload} {shlex.join(launch.arguments)}")
-    print(f"{len(plan.launches)} launches, seed {plan.request.seed}")
+    further = "; a pilot, whose noise decides how many follow" if plan.request.is_designed else ""
+    print(f"{len(plan.launches)} launches, seed {plan.request.seed}{further}")
 
 
 def summary(runner: Runner, seconds: float) -> dict[str, Any]:
@@ -208,6 +226,7 @@ def summary(runner: Runner, seconds: float) -> dict[str, Any]:
         "finished": len(runner.run.plan.launches) - len(missing),
         "seconds": round(seconds, 1),
         "seed": runner.run.plan.request.seed,
+        "design": designed_run.outcome(runner.run),
         "failed": [{"launch": launch.name, "why": outcome.message} for launch, outcome in runner.failures],
         "failed_checks": runner.run.failed_checks(),
         "noisy": runner.hard_afterwards,
@@ -227,6 +246,8 @@ def exit_code_of(runner: Runner, result: dict[str, Any]) -> int:
 def print_summary(result: dict[str, Any], resume: str) -> None:
     """The result for people; the folder comes last."""
     print(f"{result['finished']} of {result['launches']} launches in {duration_text(result['seconds'])}, seed {result['seed']}")
+    if result["design"]:
+        print(designed_run.sentence(result["design"]))
     for failure in result["failed"]:
         print(f"failed: {failure['launch']}: {failure['why']}")
     for line in result["failed_checks"][:MOST_LINES]:

@@ -31,6 +31,11 @@ class RunFolder:
         self.folder = folder
         self.plan = plan
 
+    def replan(self, plan: Plan) -> None:
+        """Replaces the plan, on the disk first."""
+        atomic_file.write_json(self.folder / PLAN_FILE, plan.as_json())
+        self.plan = plan
+
     @staticmethod
     def create(folder: Path, plan: Plan) -> "RunFolder":
         """A new run; refuses a folder that already holds one."""
@@ -91,7 +96,9 @@ class RunFolder:
                     f"bench_{workload} was built anew since this run began: start a new run, or check out what it began with"
                 )
 
-    def amend(self, launch: Launch, gate: dict[str, Any], command: list[str], started: str) -> dict[str, Any]:
+    def amend(
+        self, launch: Launch, gate: dict[str, Any], command: list[str], started: str, seconds: float
+    ) -> dict[str, Any]:
         """Adds what only the lab knows to a record that a binary wrote, and returns the record."""
         path = self.record_path(launch)
         record = atomic_file.read_json(path, "the record")
@@ -99,6 +106,7 @@ class RunFolder:
         about.setdefault("command", [os.path.basename(command[0]), *command[1:]])
         about.setdefault("started", started)
         about.setdefault("finished", now())
+        about["seconds"] = round(seconds, 4)
         record["launch"] = about
         record["gate"] = gate
         refuse_other_builds(record, path)

@@ -14,6 +14,7 @@ from page_map_lab.machine import Machine
 from page_map_lab.plan import Request
 
 COUNTER_SETS = ("cycles", "tlb", "cache", "numa", "interrupts", "none")
+QUICK_BUDGET_MINUTES = 10
 _NUMBER = re.compile(r"(\d+)(Ki|Mi|Gi)?$")
 
 
@@ -35,6 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--require-counters", action="store_true", default=None, help="exit 4 when they are not available")
     add = parser.add_argument_group("how").add_argument
     add("--launches", type=int, metavar="N", help="fresh processes for each cell with an interval (default 5)")
+    add(
+        "--target-width", type=float, metavar="PCT", help="take a pilot, and then as many launches and repetitions as make "
+        "the 95 %% interval of every ratio at most this wide, in percent of the ratio",
+    )
+    add(
+        "--budget", type=float, metavar="MINUTES", help="take a pilot, and then the launches and repetitions that fit (with "
+        f"--target-width: no more than it needs; quick with --target-width: {QUICK_BUDGET_MINUTES} unless given)",
+    )
     add("--repetitions", type=int, metavar="N", help="repetitions in one launch")
     add("--min-time-ms", type=int, metavar="N", help="time of one repetition")
     add("--timeout", type=float, metavar="SECONDS", help="end a launch after so long")
@@ -139,8 +148,12 @@ def given(namespace: argparse.Namespace) -> dict[str, Any]:
         (namespace.repetitions, "--repetitions"),
         (namespace.min_time_ms, "--min-time-ms"),
         (namespace.timeout, "--timeout"),
+        (namespace.target_width, "--target-width"),
+        (namespace.budget, "--budget"),
     ):
         positive(value, option)
+    if namespace.launches and (namespace.target_width or namespace.budget):
+        raise UsageError("--launches fixes what --target-width and --budget compute: give one or the other")
     if namespace.seed is not None and not 0 <= namespace.seed < 1 << 63:
         raise UsageError(f"--seed {namespace.seed} is out of range: give 0 to 2^63-1")
     if namespace.counters and namespace.counters not in COUNTER_SETS:
@@ -161,6 +174,8 @@ def given(namespace: argparse.Namespace) -> dict[str, Any]:
         "require_counters": namespace.require_counters,
         "trace": check_trace(namespace.trace) if namespace.trace else None,
         "launches": namespace.launches,
+        "target_width_percent": namespace.target_width,
+        "budget_minutes": namespace.budget,
         "repetitions": namespace.repetitions,
         "min_time_ms": namespace.min_time_ms,
         "timeout_s": namespace.timeout,
@@ -197,6 +212,8 @@ def shipped_trace() -> str | None:
 def make_request(said: dict[str, Any]) -> Request:
     """The request, with defaults for what was left unsaid."""
     request = Request(**{"seed": secrets.randbelow(1 << 31), **said})
+    if request.mode == "quick" and request.target_width_percent and request.budget_minutes is None:
+        request = replace(request, budget_minutes=float(QUICK_BUDGET_MINUTES))
     if request.mode == "full" and not (request.variants or request.placement_plan or request.memory):
         request = replace(request, places=[list(place) for place in Machine().places(os.sched_getaffinity(0))])
     return request

@@ -2,10 +2,14 @@
 
 `install(folder, workload)` puts an executable bench_<workload> there. FAKE_<WORKLOAD> in the environment makes it misbehave:
 crash, hang, check, counters, usage, full_disk, other_build; a suffix `:NAME` limits that to launches with the variant NAME.
+FAKE_NOISE, two numbers such as `0.01,0.02`, makes the scores scatter between launches and within them, as their seeds decide;
+FAKE_SHIFT makes everything but the base slower by so many percent. Planted twins are as much slower as their names say.
 """
 
 import json
+import math
 import os
+import random
 import signal
 import sys
 import time
@@ -25,6 +29,18 @@ SHOOTDOWNS = ("per_page", "batched")
 BASE_POLICIES = {"layout": LAYOUTS, "read": READS, "shootdown": SHOOTDOWNS}
 AXES = {"lookup": ("layout", "read"), "remove": ("layout", "read", "shootdown"), "replay": ("layout", "read")}
 FLOORS = {"lookup": ["floor:array"], "remove": ["floor:raw_mprotect_ranged", "floor:raw_mprotect_single"], "replay": []}
+
+
+HOST = {
+    "name": "fake-00000000", "shared_virtual_machine": True, "cpu_model": "fake", "vendor": "fake", "logical_cpus": 2,
+    "cores": 2, "packages": 1, "numa_nodes": 1, "memory_bytes": 1 << 30, "kernel": "6.1", "hypervisor": "fake",
+    "microcode": "0x1", "page_size": 4096, "caches": [], "tlb_mechanism": {"value": "ipi", "why": "fake"},
+}  # fmt: skip
+ENVIRONMENT = {
+    "max_map_count": 65530, "transparent_huge_pages": "madvise", "numa_balancing": False, "perf_event_paranoid": -1,
+    "governor": "performance", "boost": False, "smt": False, "swap_total_bytes": 0, "ksm": False, "load_1m": 0.1,
+    "steal_ticks": 0, "malloc_conf": "",
+}  # fmt: skip
 
 
 def install(folder: Path, *workloads: str) -> Path:
@@ -88,6 +104,18 @@ def score_of(variant: str, repetition: int) -> float:
     return (10.5 if variant.startswith("layout:radix/read:rcu_qsbr") else 12) + noise
 
 
+def noisy_scores(variant: str, place: str, options: dict) -> list[float]:
+    """The scores of one launch's repetitions."""
+    between, within = map(float, os.environ.get("FAKE_NOISE", "0,0").split(","))
+    chance = random.Random(f"{options['--seed'][0]} {variant} {place}")
+    original, _, planted = variant.partition("/planted:")
+    factor = (1 + int(planted or 0) / 100) * math.exp(chance.gauss(0, between))
+    if not original.startswith("layout:radix/read:rcu_qsbr"):
+        factor *= 1 + float(os.environ.get("FAKE_SHIFT", "0")) / 100
+    count = int(options["--repetitions"][0])
+    return [score_of(original, index) * factor * math.exp(chance.gauss(0, within)) for index in range(count)]
+
+
 def cell_of(workload: str, variant: str, pages: str, pattern: str, threads: str, options: dict, passed: bool) -> dict:
     """One cell of a record."""
     beside = options.get("--beside", [None])[0]
@@ -95,7 +123,7 @@ def cell_of(workload: str, variant: str, pages: str, pattern: str, threads: str,
         "name": f"{workload}/{variant}/pages:{pages}/pattern:{pattern}/threads:{threads}",
         "workload": workload,
         "variant": variant,
-        "policies": dict(part.split(":") for part in variant.split("/")) if not variant.startswith("floor:") else {},
+        "policies": dict(p.split(":") for p in variant.split("/") if "planted" not in p) if not variant.startswith("floor:") else {},
         "floor": variant.startswith("floor:"),
         "parameters": {"pages": int(pages), "pattern": pattern, "threads": int(threads)},
         "size": options["--size"][0],
@@ -103,18 +131,21 @@ def cell_of(workload: str, variant: str, pages: str, pattern: str, threads: str,
         "repetitions": [
             {
                 "index": index,
-                "score": score_of(variant, index),
-                "threads": [{"role": "reader", "cpu": 0, "operations": 1000, "duration_ns": 12000}],
+                "score": score,
+                "threads": [
+                    {"role": "reader", "cpu": 0, "asked_cpu": 0, "operations": 1000, "duration_ns": 12000, "cpu_ns": 12000},
+                ],
                 "metrics": {"shootdown_interrupts": 1.0, "bytes_per_page": 8.6},
                 "beside": {"name": beside, "score": score_of(beside, index)} if beside else None,
                 "excluded": None,
             }
-            for index in range(int(options["--repetitions"][0]))
+            for index, score in enumerate(noisy_scores(variant, f"{pages} {pattern} {threads}", options))
         ],
         "metrics": {"bytes_per_page": 8.6},
+        "failed": None,
         "histograms": [],
         "counters": [
-            {"name": "cycles", "event": "cycles", "role": "reader", "scope": "thread", "mode": "user", "value": None,
+            {"name": "cycles", "event": "cycles", "role": "reader", "cpu": None, "scope": "thread", "mode": "user", "value": None,
              "enabled_ns": 0, "running_ns": 0, "state": "absent", "why": "no PMU here", "per_operation": None},
         ],
         "phases": [{"name": "mark", "ns": 100, "operations": 10}, {"name": "shoot_down", "ns": 900, "operations": 10}],
@@ -131,9 +162,11 @@ def record_of(workload: str, options: dict, arguments: list[str], misbehaviour: 
     pages = given.get("pages", "4096").split(",")
     patterns = given.get("pattern", "sequential,uniform").split(",")
     variants = options.get("--variant") or [variant["name"] for variant in said["variants"]]
+    planted = [percent for text in options.get("--plant", []) for percent in text.split(",")]
+    variants = [*variants, *(f"{name}/planted:{percent}" for name in variants for percent in planted)]
     return {
         "schema_version": 1,
-        "context": {"num_cpus": 2},
+        "context": {"num_cpus": 2, "date": "2026-01-01T00:00:00+00:00"},
         "benchmarks": [],
         "launch": {
             **json.loads(options.get("--launch", ["{}"])[0]), "command": [f"bench_{workload}", *arguments],
@@ -141,10 +174,11 @@ def record_of(workload: str, options: dict, arguments: list[str], misbehaviour: 
         },
         "build": {
             "git_revision": "0" * 40, "git_dirty": False, "preset": "dev" if misbehaviour == "other_build" else "bench",
-            "build_type": "Release", "sanitizer": "", "compiler": "g++ 12.2.0", "flags": "-O2", "libraries": {},
+            "build_type": "Release", "sanitizer": "", "debug_checks": False, "compiler": "g++ 12.2.0", "flags": "-O2",
+            "libraries": dict.fromkeys(("benchmark", "hwloc", "pfm", "jemalloc", "urcu"), "1"),
         },
-        "host": {"name": "fake-00000000", "shared_virtual_machine": True},
-        "environment": {},
+        "host": {**HOST, "name": os.environ.get("FAKE_HOST", HOST["name"])},
+        "environment": ENVIRONMENT,
         "placement": {"plan": options.get("--plan", ["compact"])[0], "asked_cpus": [0], "observed_cpus": [0], "state": "ok",
                       "why": None, "memory": {"policy": "local", "asked_nodes": [0], "observed_pages_by_node": {"0": 1},
                                               "state": "ok", "why": None}},

