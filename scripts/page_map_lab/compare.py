@@ -16,6 +16,7 @@ from typing import Any
 from page_map_lab.cli_errors import ExitCode, UsageError
 from page_map_lab.compare_cells import Comparison, compare_sets, compare_variants, group_cells
 from page_map_lab.compare_guard import refuse_incomparable
+from page_map_lab.compare_tables import FORMATS
 from page_map_lab.record_flags import MARK
 from page_map_lab.records import Record, load_records
 from page_map_lab.statistics import CONFIDENCE, FASTER, INDISTINGUISHABLE, NOT_ENOUGH_DATA, SLOWER
@@ -40,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow", action="append", default=[], metavar="FIELD", help="compare although this field differs (repeatable)"
     )
+    tables = parser.add_mutually_exclusive_group()
+    for name, text in (("csv", "CSV"), ("markdown", "a Markdown table"), ("latex", "a LaTeX table (booktabs)")):
+        tables.add_argument(f"--{name}", dest="format", action="store_const", const=name, help=f"print {text}")
 
 
 def run(namespace: argparse.Namespace) -> int:
@@ -67,6 +71,8 @@ def run(namespace: argparse.Namespace) -> int:
     result = _result(namespace, base, contender, comparisons, threshold)
     if getattr(namespace, "json", False):
         print(json.dumps(result, indent=1))
+    elif namespace.format:
+        sys.stdout.write(FORMATS[namespace.format](result))
     else:
         _print_text(result, comparisons, getattr(namespace, "quiet", False))
     for failure in result["failed_checks"]:
@@ -107,6 +113,8 @@ def as_json(comparison: Comparison, threshold: float | None) -> dict[str, Any]:
         "high": estimate.high,
         "p_value": estimate.p_value,
         "adjusted_p": comparison.adjusted_p,
+        "rank_p_value": estimate.rank_p_value,
+        "rank_test": estimate.rank_test,
         "verdict": comparison.verdict,
         "why": estimate.why,
         "method": estimate.method,
@@ -204,7 +212,7 @@ def _unmatched(base: Sequence[Record], contender: Sequence[Record]) -> tuple[lis
 
 
 def _print_text(result: dict[str, Any], comparisons: Sequence[Comparison], quiet: bool) -> None:
-    rows = [["workload", "parameters", "variant", "base score", "score", "unit", "ratio", "95 % interval", "verdict", "launches"]]
+    rows = [["workload", "parameters", "variant", "base score", "score", "unit", "ratio", "95 % interval", "rank p", "verdict", "launches"]]
     for comparison, cell in zip(comparisons, result["cells"], strict=True):
         interval = "-" if cell["low"] is None else f"{cell['low']:.3f} .. {cell['high']:.3f}"
         words = cell["verdict"] + (f" ({cell['why']})" if cell["why"] else "") + (" REGRESSION" if cell["regression"] else "")
@@ -218,6 +226,7 @@ def _print_text(result: dict[str, Any], comparisons: Sequence[Comparison], quiet
                 cell["unit"],
                 f"{cell['ratio']:.3f}",
                 interval,
+                "-" if cell["rank_p_value"] is None else f"{cell['rank_p_value']:.2g}",
                 words,
                 f"{cell['base_launches']}/{cell['launches']}{MARK if cell['flagged_launches'] else ''}",
             ]
@@ -231,6 +240,9 @@ def _print_text(result: dict[str, Any], comparisons: Sequence[Comparison], quiet
     if result["contender_is_another_set"]:
         print(f"contender {result['contender']} {' '.join(result['contender_revisions'])}".rstrip())
     print(f"ratio is cost, contender over base: below 1 is better. Verdicts corrected: {result['correction']}.")
+    tests = sorted({cell["rank_test"] for cell in result["cells"] if cell["rank_test"]})
+    if tests:
+        print(f"rank p is of {' or '.join(tests)}, not corrected, and decides nothing.")
     for side in ("base", "contender"):
         if result[f"only_in_{side}"]:
             print(f"only in the {side}: {_few(result[f'only_in_{side}'])}")

@@ -169,6 +169,7 @@ def record_of(workload: str, options: dict, arguments: list[str], misbehaviour: 
         "context": {"num_cpus": 2, "date": "2026-01-01T00:00:00+00:00"},
         "benchmarks": [],
         "launch": {
+            "run": None, "index": None, "block": None, "seed": int(options.get("--seed", ["1"])[0]),
             **json.loads(options.get("--launch", ["{}"])[0]), "command": [f"bench_{workload}", *arguments],
             "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:01Z",
         },

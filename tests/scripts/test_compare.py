@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +176,30 @@ def test_nothing_in_common_exits_with_2(tmp_path: Path) -> None:
 def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
     finished = compare(*arguments)
     assert finished.code == 2 and finished.err.count("\n") == 1
+
+
+def test_the_rank_test_stands_beside_the_interval(tmp_path: Path) -> None:
+    slower = {**COSTS, BASE: COSTS[BASE] * 1.2}
+    before, after = run_folder(tmp_path / "a", seed=1), run_folder(tmp_path / "b", slower, seed=2)
+    cells = {cell["variant"]: cell for cell in compare(before, after, "--json").json["cells"]}
+    assert cells[BASE]["rank_p_value"] == pytest.approx(2 / math.comb(12, 6)) and "Mann-Whitney over launches" == cells[BASE]["rank_test"]
+    paired = compare(before, "--baseline", FULL_BASE, "--json").json["cells"]
+    assert all("Wilcoxon" in cell["rank_test"] for cell in paired)
+    assert "rank p is of Mann-Whitney" in compare(before, after).out
+
+
+def test_the_comparison_as_csv_markdown_and_latex(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "a")
+    rows = list(csv.DictReader(io.StringIO(compare(folder, "--baseline", FULL_BASE, "--csv").out)))
+    assert [row["verdict"] for row in rows] == ["slower", "faster"] and float(rows[0]["low"]) > 1 and rows[0]["regression"] == "0"
+    lines = compare(folder, "--baseline", FULL_BASE, "--markdown").out.splitlines()
+    assert lines[0].startswith("| workload |") and len({line.count("|") for line in lines[:4]}) == 1
+    latex = compare(folder, "--baseline", FULL_BASE, "--latex").out
+    assert all(word in latex for word in (r"\toprule", r"\midrule", r"\bottomrule", r"95 \%")) and "_" not in latex.replace(r"\_", "")
+    body = latex.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert len(body) == 2 and all(line.count(" & ") == 7 and line.endswith(r"\\") for line in body)
+    assert compare(folder, "--baseline", FULL_BASE, "--csv", "--latex").code == 2
+    assert compare(folder, "--baseline", FULL_BASE, "--latex", "--threshold", "10").code == 1
 
 
 def test_plain_google_benchmark_files_can_be_compared(tmp_path: Path) -> None:
