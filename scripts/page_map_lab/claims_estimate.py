@@ -1,15 +1,16 @@
 """From records to the value of a claim: per-repetition ratios, their median, and a 95 % interval over launches."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from page_map_lab import hierarchical
 from page_map_lab.claims_file import Claim
 from page_map_lab.cli_errors import LabError
-
-RESAMPLES = 2000
-SEED = 20140217
+from page_map_lab.hierarchical import MEAN_OF_ALL, MEDIAN_OF_ALL
+from page_map_lab.statistics import cost_ratio
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,6 @@ def cell_of(record: dict[str, Any], claim: Claim, variant: str) -> dict[str, Any
     raise LabError(f"the claim {claim.name}: no cell of {variant} at {claim.parameters} was measured: mend the claim")
 
 
-def cost_ratio(contender: float, base: float, cell: dict[str, Any]) -> float:
-    """Contender over base as a cost, whichever way the score points."""
-    return base / contender if cell["score"]["direction"] == "higher_is_better" else contender / base
-
-
 def usable(cell: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """The repetitions that count, by index."""
     return {r["index"]: r for r in cell["repetitions"] if r.get("excluded") is None and r.get("score") is not None}
@@ -75,39 +71,32 @@ def values_of(record: dict[str, Any], claim: Claim) -> tuple[list[float], int]:
             values = [cell["metrics"].get(claim.metric)]
         known = [float(value) for value in values if value is not None]
         return known, excluded
+    direction = cell["score"]["direction"]
     if claim.relative_to is None:
-        ratios = [cost_ratio(r["score"], r["beside"]["score"], cell) for r in repetitions.values() if r.get("beside")]
+        ratios = [cost_ratio(r["score"], r["beside"]["score"], direction) for r in repetitions.values() if r.get("beside")]
     else:
         others = [usable(cell_of(record, claim, name)) for name in claim.subjects[1:]]
         common = [index for index in repetitions if all(index in other for other in others)]
         excluded += len(repetitions) - len(common)
         ratios = [
-            cost_ratio(repetitions[index]["score"], others[0][index]["score"], cell)
-            / cost_ratio(others[1][index]["score"], others[2][index]["score"], cell)
+            cost_ratio(repetitions[index]["score"], others[0][index]["score"], direction)
+            / cost_ratio(others[1][index]["score"], others[2][index]["score"], direction)
             for index in common
         ]
     return [1 / ratio for ratio in ratios] if claim.metric == "throughput" else ratios, excluded
 
 
-def statistic(claim: Claim, values: np.ndarray) -> float:
-    """The claim's one number of many values."""
-    return float(np.mean(values) if claim.statistic == "mean" else np.median(values))
-
-
 def estimate(claim: Claim, records: list[dict[str, Any]]) -> Verdict:
-    """The claim's value over some launches; the interval resamples launches, and repetitions within them."""
+    """The claim's value over all repetitions of some launches, and its interval over launches (hierarchical.py)."""
     taken = [values_of(record, claim) for record in records]
-    launches = [np.asarray(values) for values, _ in taken if values]
+    launches = [np.asarray(values, dtype=float) for values, _ in taken if values]
     if not launches:
         raise LabError(f"the claim {claim.name}: no repetition could be used: run `lab doctor`, then try again")
-    generator = np.random.default_rng(SEED)
-    resampled = []
-    for _ in range(RESAMPLES):
-        picked = [launches[index] for index in generator.integers(0, len(launches), len(launches))]
-        resampled.append(statistic(claim, np.concatenate([generator.choice(values, values.size) for values in picked])))
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    centre = statistic(claim, np.concatenate(launches))
+    is_median_ratio = claim.metric in ("cost", "throughput") and claim.statistic == "median"
+    scaled = [np.log(values) for values in launches] if is_median_ratio else launches
+    found = hierarchical.estimate(scaled, MEAN_OF_ALL if claim.statistic == "mean" else MEDIAN_OF_ALL)
+    value, low, high = (math.exp(x) if is_median_ratio else x for x in (found.centre, found.low, found.high))
     return Verdict(
-        claim, centre, float(min(low, centre)), float(max(high, centre)),
+        claim, value, low, high,
         repetitions=sum(values.size for values in launches), excluded=sum(excluded for _, excluded in taken),
     )  # fmt: skip

@@ -58,7 +58,8 @@ class Pilot:
     cells: tuple[CellNoise, ...]
     launch_s: float  # besides its repetitions
     repetition_s: float  # of all cells, once
-    repetitions: int | None = None  # where the user fixed them
+    pilot_repetitions: int  # of the launches it was made of
+    repetitions: int | None = None  # of further ones, where the user fixed them
     launches: int = PILOT_LAUNCHES
 
 
@@ -104,17 +105,11 @@ def half_width_of(percent: float) -> float:
     return math.asinh(percent / 200)
 
 
-def half_width(variance: float, launches: int) -> float:
-    """Of the 95 % interval of a mean over so many launches."""
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, launches - 1)) * math.sqrt(variance / launches)
-
-
-def launches_for(variance: float, target: float, at_least: int) -> int:
-    """The fewest launches whose interval has at most the target's half width; MOST_LAUNCHES where none has."""
-    for launches in range(at_least, MOST_LAUNCHES):
-        if half_width(variance, launches) <= target:
-            return launches
-    return max(at_least, MOST_LAUNCHES)
+def half_width(pilot: Pilot, cell: CellNoise, launches: int, repetitions: int) -> float:
+    """Of the cell's 95 % interval over so many launches, of which all but the pilot's have so many repetitions."""
+    further = max(0, launches - pilot.launches)
+    total = (launches - further) * cell.variance(pilot.pilot_repetitions) + further * cell.variance(repetitions)
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, launches - 1)) * math.sqrt(total) / launches
 
 
 def best_repetitions(pilot: Pilot) -> int:
@@ -132,11 +127,16 @@ def best_repetitions(pilot: Pilot) -> int:
 def choose(pilot: Pilot, width_percent: float) -> Choice:
     """Launches and repetitions that make every interval of the group at most so wide."""
     repetitions = best_repetitions(pilot)
-    noisiest = max(pilot.cells, key=lambda cell: cell.variance(repetitions))
-    variance = noisiest.variance(repetitions)
-    launches = launches_for(variance, half_width_of(width_percent), pilot.launches)
+    target = half_width_of(width_percent)
+    most = max(pilot.launches, MOST_LAUNCHES)
+    widths: dict[str, float] = {}
+    for launches in range(pilot.launches, most + 1):
+        widths = {cell.name: half_width(pilot, cell, launches, repetitions) for cell in pilot.cells}
+        if max(widths.values()) <= target:
+            break
+    noisiest = max(widths, key=lambda name: widths[name])
     seconds = (launches - pilot.launches) * (pilot.launch_s + repetitions * pilot.repetition_s)
-    return Choice(pilot.name, launches, repetitions, percent_of(half_width(variance, launches)), noisiest.name, seconds)
+    return Choice(pilot.name, launches, repetitions, percent_of(widths[noisiest]), noisiest, seconds)
 
 
 def design(

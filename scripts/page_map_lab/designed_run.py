@@ -145,7 +145,7 @@ def _pilot(run: RunFolder, name: str, launches: Sequence[Launch]) -> Pilot | Non
     repetition_s = statistics.mean(_repetition_s(record) for record in records)
     noise = (CellNoise.of(cell, found, repetitions) for cell, found in estimates.items())
     return Pilot(
-        name, tuple(noise), max(0.0, seconds - repetitions * repetition_s), repetition_s,
+        name, tuple(noise), max(0.0, seconds - repetitions * repetition_s), repetition_s, repetitions,
         run.plan.request.repetitions, len(launches),
     )  # fmt: skip
 

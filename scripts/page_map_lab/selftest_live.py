@@ -97,7 +97,8 @@ class Subject:
             measure(number, first)
         noise = [CellNoise.of(name, hierarchical.estimate([np.log(x) for x in ratios[name]]), first) for name in names]
         repetition_s = statistics.mean(busy)
-        pilot = Pilot(self.WORKLOAD, tuple(noise), max(0.0, statistics.mean(seconds) - first * repetition_s), repetition_s)
+        launch_s = max(0.0, statistics.mean(seconds) - first * repetition_s)
+        pilot = Pilot(self.WORKLOAD, tuple(noise), launch_s, repetition_s, first)
         choice = design.choose(pilot, width_percent)
         for number in range(PILOT_LAUNCHES, choice.launches):
             measure(number, choice.repetitions)

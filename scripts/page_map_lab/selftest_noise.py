@@ -48,7 +48,7 @@ class Draw:
         found = hierarchical.estimate(np.log(self.pool.twin_scores[pilot] / self.pool.scores[pilot]))
         repetitions = self.pool.scores.shape[1]
         noise = CellNoise.of(self.pool.name, found, repetitions)
-        choice = design.choose(Pilot(self.pool.name, (noise,), 0.0, 0.0, repetitions), width_percent)
+        choice = design.choose(Pilot(self.pool.name, (noise,), 0.0, 0.0, repetitions, repetitions), width_percent)
         return min(choice.launches, len(self.order))
 
     def within_one_run(self, width_percent: float, factor: float = 1.0) -> RatioEstimate:

@@ -19,7 +19,7 @@ from page_map_lab.statistics import paired_ratio
 def pilot_of(between: float, within: float, **more: object) -> Pilot:
     """A pilot with one cell whose standard deviations are known, and whose launches cost ten repetitions."""
     noise = CellNoise("cell", between**2, within**2, 8)
-    return Pilot("group", (noise,), **{"launch_s": 0.1, "repetition_s": 0.01, **more})
+    return Pilot("group", (noise,), **{"launch_s": 0.1, "repetition_s": 0.01, "pilot_repetitions": 3, **more})
 
 
 @pytest.mark.parametrize(("between", "within"), [(0.03, 0.0), (0.0, 0.05), (0.02, 0.05)])
@@ -37,11 +37,27 @@ def test_the_components_of_simulated_noise_are_found(between: float, within: flo
 
 
 def test_launches_are_the_fewest_whose_interval_is_narrow_enough() -> None:
-    for target in (0.01, 0.02, 0.05):
-        launches = design.launches_for(0.03**2, target, 5)
-        assert design.half_width(0.03**2, launches) <= target
-        assert launches == 5 or design.half_width(0.03**2, launches - 1) > target
-    assert design.launches_for(9.0, 0.001, 5) == design.MOST_LAUNCHES
+    quiet, noisy = CellNoise("quiet", 0.001**2, 0.0, 8), CellNoise("noisy", 0.03**2, 0.0, 8)
+    pilot = Pilot("group", (quiet, noisy), 0.1, 0.01, 3)
+    for percent in (4.0, 6.0, 12.0):
+        choice = design.choose(pilot, percent)
+        target = design.half_width_of(percent)
+        assert choice.noisiest == "noisy" and choice.width_percent <= percent
+        assert choice.launches == 8 or design.half_width(pilot, noisy, choice.launches - 1, choice.repetitions) > target
+        # Of so many launches with a known variance, the half width is Student's.
+        student = stats.t.ppf(0.975, choice.launches - 1) * math.sqrt(noisy.variance(3) / choice.launches)
+        assert design.half_width(pilot, noisy, choice.launches, choice.repetitions) == pytest.approx(student)
+    assert design.choose(pilot, 0.01).launches == design.MOST_LAUNCHES
+
+
+def test_a_pilot_of_few_repetitions_is_not_counted_as_one_of_many() -> None:
+    """Noise within launches calls for many repetitions; the pilot did not have them, and further launches make up for it."""
+    pilot = pilot_of(0.0, 0.3)
+    (cell,) = pilot.cells
+    many = design.best_repetitions(pilot)
+    assert many == design.MOST_REPETITIONS
+    assert design.half_width(pilot, cell, 8, many) > 2 * design.half_width(pilot, CellNoise("cell", 0, 0.3**2 * 3 / many, 8), 8, many)
+    assert design.choose(pilot, 30).launches > 8
 
 
 def test_repetitions_follow_costs_and_variances() -> None:
@@ -73,7 +89,7 @@ def test_the_width_that_finds_a_difference_does_so_with_the_power_asked_for() ->
     for _ in range(400):
         launches = [generator.normal(0, 0.03) + generator.normal(0, 0.02, 3) for _ in range(8)]
         noise = CellNoise.of("cell", hierarchical.estimate(launches), 3)
-        choice = design.choose(Pilot("group", (noise,), 0.0, 0.0, 3), width)
+        choice = design.choose(Pilot("group", (noise,), 0.0, 0.0, 3, 3), width)
         launches += [generator.normal(0, 0.03) + generator.normal(0, 0.02, 3) for _ in range(8, choice.launches)]
         slowed, same = (paired_ratio([factor * np.exp(each) for each in launches]) for factor in (1.03, 1.0))
         found += slowed.low > 1
