@@ -7,7 +7,7 @@ class ExitCode(IntEnum):
     """What the exit status of every verb means."""
 
     OK = 0
-    REGRESSION = 1  # a regression beyond the threshold, or a claim that does not hold
+    REGRESSION = 1  # a regression beyond the threshold, a claim that does not hold or was not reproduced, or a bar of the self-test
     USAGE = 2  # wrong usage, unreadable or malformed input, or nothing matched
     NOISE_GATE = 3
     COUNTERS_UNAVAILABLE = 4

@@ -28,8 +28,8 @@ VERBS = {
 }
 
 EXIT_CODES = (
-    "exit: 0 ok, 1 regression or a claim that does not hold, 2 usage, unreadable or malformed input or nothing matched, "
-    "3 noise gate, 4 required counters unavailable, 5 a correctness check failed, 6 not comparable"
+    "exit: 0 ok, 1 regression, or a claim or a bar of the self-test that does not hold, 2 usage, unreadable or malformed "
+    "input or nothing matched, 3 noise gate, 4 required counters unavailable, 5 a correctness check failed, 6 not comparable"
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import fake_benchmark
 import numpy as np
 import pytest
-from lab_process import lab
+from lab_process import ROOT, lab
 
 BARS = ("comparisons", "false_verdicts", "planted", "planted_found", "not_enough_data")
 
@@ -37,7 +37,7 @@ def test_honest_noise_passes_both_bars(tmp_path: Path) -> None:
 
 
 def test_a_lab_that_calls_what_is_not_there_fails(tmp_path: Path) -> None:
-    """A twin that is half a per cent slower in every launch is a difference that nobody planted."""
+    """A twin that is 3 % slower in every launch is a difference: recorded noise has none."""
     finished = selftest("--recorded", "--noise", noise_file(tmp_path / "a.json", 0.004, 0.004, bias=0.03), "--tries", "40")
     assert finished.failed_with(1, "a bar does not hold") and "A BAR DOES NOT HOLD" in finished.out
 
@@ -71,6 +71,16 @@ def test_bad_arguments_are_refused_in_one_line(arguments: tuple[str, ...], words
 def test_a_damaged_file_of_noise_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = noise_file(tmp_path / "a.json", 0.01, 0.01, **changes)
     assert selftest("--recorded", "--noise", path).failed_with(2, "a.json")
+
+
+RECORDED = sorted((ROOT / "results" / "noise").glob("*.json"))
+
+
+@pytest.mark.skipif(not RECORDED, reason="no noise is recorded yet: `scripts/lab selftest --record`")
+def test_the_recorded_noise_of_real_machines_passes_both_bars() -> None:
+    finished = selftest("--recorded", "--tries", "400", "--json")
+    assert finished.code == 0, finished.out
+    assert max(path.stat().st_size for path in RECORDED) < 100_000
 
 
 @pytest.fixture(name="folder")
