@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/harness/timeline_marks.hpp"
 #include "impl/core/error.hpp"
 #include "impl/platform/memory_placement.hpp"
 #include "impl/platform/topology.hpp"
@@ -47,6 +48,7 @@ public:
     std::filesystem::path data_directory;     ///< where files may be made (--data-dir)
     std::filesystem::path trace;              ///< the trace to replay (--trace), or empty
     bool real_size = false;
+    TimelineMarks* timeline = nullptr;        ///< where to mark what happens when (--timeline), or null
 
     /// The fixture of that name, made by `make` at first use and shared for as long as a cell holds it: cells of one
     /// variant that differ only in threads or pattern populate one map. `make` returns Result<shared_ptr<Fixture>>.

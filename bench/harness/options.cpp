@@ -127,6 +127,9 @@ Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescrip
     app.add_option("--trace", options.trace, "The trace to replay");
     app.add_option("--data-dir", options.data_directory, "Where files may be made");
     app.add_option("--record", options.record, "Write the record of this launch here");
+    app.add_option("--profiler-control", options.profiler_control,
+                   "Sample only what is measured: the FIFOs COMMANDS,ANSWERS of perf record --control");
+    app.add_option("--timeline", options.timeline, "Write marks for a timeline here: phases and stalls, as JSON");
     app.add_option("--launch", launch, "A JSON object that is copied into the record");
     try {
         app.parse(ours);

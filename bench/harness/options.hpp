@@ -40,6 +40,8 @@ struct Options {
     std::string trace;
     std::string data_directory;
     std::string record;                         ///< where the record goes; empty: nowhere
+    std::string profiler_control;               ///< the profiler's two FIFOs; empty: nobody is told
+    std::string timeline;                       ///< where the marks for a timeline go; empty: nowhere
     nlohmann::json launch;                      ///< what the launcher says of this launch; null when run by hand
     std::vector<std::string> google_benchmark;  ///< flags for the library, argv[0] first
 };

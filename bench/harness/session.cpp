@@ -204,6 +204,9 @@ void Session::measure(LiveCell& live, unsigned repetition) {
             return;
         }
     }
+    if (environment_.timeline != nullptr) {
+        environment_.timeline->cell = live.result.plan().name;
+    }
     Sample sample;
     std::optional<double> beside_score;
     std::optional<std::string> beside_excluded;

@@ -8,6 +8,8 @@
 #include <system_error>
 #include <thread>
 
+#include <pthread.h>
+
 #include "impl/core/check.hpp"
 #include "impl/page_map/machine.hpp"
 #include "impl/platform/counters.hpp"
@@ -48,6 +50,9 @@ void TeamMember::start() {
     arrive(control_->missing[0]);
     await(control_->missing[0]);
     barriers_passed_ = 1;
+    if (index_ == 0 && control_->profiler != nullptr) {
+        control_->profiler->begin();  // the others wait at the second barrier
+    }
     counters_->start();
     arrive(control_->missing[1]);
     await(control_->missing[1]);
@@ -60,6 +65,9 @@ void TeamMember::stop(std::uint64_t operations) {
     const auto stopped = std::chrono::steady_clock::now();
     const std::uint64_t cpu_stopped_ns = thread_cpu_ns();
     counters_->stop();
+    if (index_ == 0 && control_->profiler != nullptr) {
+        control_->profiler->end();
+    }
     check(barriers_passed_ == 2 && !stopped_, "a member stops once, after it started");
     stopped_ = true;
     report_.operations = operations;
@@ -130,9 +138,19 @@ struct ThreadTeam::Worker {
         }
     }
 
+    /// Profilers and traces tell threads apart by their names.
+    void take_name_of(const std::string& role) {
+        constexpr std::size_t longest_name = 15;
+        if (named != role) {
+            named = role;
+            pthread_setname_np(pthread_self(), role.substr(0, longest_name).c_str());
+        }
+    }
+
     void run(TeamMember& member, const Body& body) {
         try {
             pin(member.report_.pinned.asked_cpu);
+            take_name_of(member.role());
             member.report_.pinned = *pinned;
             member.counters_ = &own_counters();
             status = body(member);
@@ -156,6 +174,7 @@ struct ThreadTeam::Worker {
     CounterSetName counter_set;
     std::optional<ThreadCounters> counters;
     std::optional<PinOutcome> pinned;
+    std::string named;
     Status status;
     std::mutex mutex;
     std::condition_variable changed;
@@ -205,6 +224,7 @@ std::string ThreadTeam::why_counters_unusable() {
 Result<std::vector<ThreadReport>> ThreadTeam::run(const std::vector<Role>& roles, std::chrono::nanoseconds duration,
                                                   const Body& body) {
     RunControl control;
+    control.profiler = profiler_;
     std::vector<TeamMember> members;
     for (const Role& role : roles) {
         for (unsigned index = 0; index < role.threads; ++index) {

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/harness/profiler_control.hpp"
 #include "bench/harness/sample.hpp"
 #include "impl/core/error.hpp"
 #include "impl/core/page_index.hpp"
@@ -35,6 +36,7 @@ struct Role {
 
 /// What the members of one run share.
 struct RunControl {
+    ProfilerControl* profiler = nullptr;  ///< told by the first member when the measured part begins and ends
     alignas(cache_line_size) std::atomic<bool> stop{false};
     // How many have still to arrive at each barrier: before the counters start, and before the clocks do.
     alignas(cache_line_size) std::atomic<unsigned> missing[2];
@@ -107,6 +109,9 @@ public:
     /// Whether the plan can serve so many threads. Errors: usage, with the way out.
     Status can_run(unsigned threads) const;
 
+    /// From now on the profiler samples from the members' start to the first member's stop. It outlives the team.
+    void profile_with(ProfilerControl& profiler) { profiler_ = &profiler; }
+
     /// Opens the counters on the first thread: empty where all that the set promises are there, else the reason.
     std::string why_counters_unusable();
 
@@ -116,6 +121,7 @@ private:
     const Topology& topology_;
     PinningPlan plan_;
     CounterSetName counter_set_;
+    ProfilerControl* profiler_ = nullptr;
     std::vector<std::unique_ptr<Worker>> workers_;
 };
 

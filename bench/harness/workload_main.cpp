@@ -128,10 +128,21 @@ int run(const WorkloadDescription& workload, const Options& options) {
     environment.data_directory = options.data_directory;
     environment.trace = options.trace;
     environment.real_size = options.real_size;
+    TimelineMarks timeline;
+    environment.timeline = options.timeline.empty() ? nullptr : &timeline;
     if (const auto first = options.plan.cpus_for(*topology, 1)) {
         environment.home_node = topology->find_cpu(first->front()).value_or(LogicalCpu{}).numa_node;
     }
+    std::unique_ptr<ProfilerControl> profiler;
     ThreadTeam team(*topology, options.plan, options.counters);
+    if (!options.profiler_control.empty()) {
+        auto opened = ProfilerControl::open(options.profiler_control);
+        if (!opened) {
+            return complain(workload, exit_usage, opened.error().text());
+        }
+        profiler = *std::move(opened);
+        team.profile_with(*profiler);
+    }
     Session session(workload, options, environment, team);
     if (auto planned = session.plan(); !planned) {
         return complain(workload, exit_usage, planned.error().text());
@@ -189,6 +200,11 @@ int run(const WorkloadDescription& workload, const Options& options) {
         const std::string text =
             make_record(parts).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
         if (auto written = write_record_file(options.record, text); !written) {
+            return complain(workload, exit_usage, written.error().text());
+        }
+    }
+    if (!options.timeline.empty()) {
+        if (auto written = timeline.write(options.timeline); !written) {
             return complain(workload, exit_usage, written.error().text());
         }
     }

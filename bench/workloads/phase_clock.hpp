@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "bench/harness/sample.hpp"
+#include "bench/harness/timeline_marks.hpp"
+#include "bench/workloads/victim.hpp"
 #include "impl/page_map/phase.hpp"
 #include "impl/platform/counters.hpp"
 
@@ -38,6 +40,14 @@ public:
         return all;
     }
 
+    /// Marks the last removal's phases, as those of the thread that removed.
+    void mark(TimelineMarks& timeline, pid_t thread) const {
+        for (std::size_t phase = 0; phase < spans_.size() && removals_ != 0; ++phase) {
+            timeline.add(std::string(phase_names[phase]), "initiator", thread, spans_[phase].started,
+                         spans_[phase].ended);
+        }
+    }
+
 private:
     using Phase = page_map_lab::Phase;
     using Clock = std::chrono::steady_clock;
@@ -45,6 +55,7 @@ private:
     void close() noexcept {
         const auto now = Clock::now();
         if (open_ != Phase::count) {
+            spans_[static_cast<std::size_t>(open_)] = {since_, now};
             times_ns_[static_cast<std::size_t>(open_)] +=
                 static_cast<std::uint64_t>(std::chrono::nanoseconds(now - since_).count());
         }
@@ -52,6 +63,7 @@ private:
     }
 
     std::array<std::uint64_t, static_cast<std::size_t>(Phase::count)> times_ns_{};
+    std::array<TimeSpan, static_cast<std::size_t>(Phase::count)> spans_{};  ///< of the last removal
     std::uint64_t removals_ = 0;
     Phase open_ = Phase::count;
     Clock::time_point since_{};

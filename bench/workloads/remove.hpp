@@ -54,7 +54,7 @@ public:
                 return tl::unexpected(removed.error());
             }
             PhaseClock clock;
-            if (Status watched = remove_watched(target, team, clock, all); !watched) {
+            if (Status watched = remove_marked(target, team, clock, all, environment.timeline); !watched) {
                 return tl::unexpected(watched.error());
             }
             all.phases = clock.phases();
@@ -86,6 +86,7 @@ private:
     struct Removal {
         TimedRemoval timed;
         std::vector<ThreadReport> threads;
+        pid_t initiator = 0;  ///< its thread, by the kernel's id
     };
 
     /// What a repetition adds up.
@@ -140,6 +141,32 @@ private:
         return {};
     }
 
+    /// One removal under the clock that goes onto the timeline, where there is one, with what its victims saw of it.
+    Status remove_marked(RemoveTarget& target, ThreadTeam& team, PhaseClock& clock, Repetition& all,
+                         TimelineMarks* timeline) {
+        for (VictimLog& log : all.logs) {
+            log.keep_stalls = timeline != nullptr;
+        }
+        Result<Removal> removal = remove_once(target, team, &clock, all.logs);
+        if (!removal) {
+            return tl::unexpected(removal.error());
+        }
+        if (timeline != nullptr) {
+            timeline->begin_run();
+            const TimeSpan& whole = removal->timed.time;
+            timeline->add("removal", "initiator", removal->initiator, whole.started, whole.ended);
+            clock.mark(*timeline, removal->initiator);
+            for (VictimLog& log : all.logs) {
+                log.keep_stalls = false;
+                timeline->add("at work", "victim", log.thread, log.last_run.started, log.last_run.ended);
+                for (const TimeSpan& stall : log.each_stall) {
+                    timeline->add("stall", "victim", log.thread, stall.started, stall.ended);
+                }
+            }
+        }
+        return {};
+    }
+
     Status remove_watched(RemoveTarget& target, ThreadTeam& team, PhaseObserver& observer, Repetition& all) {
         if (Result<Removal> removal = remove_once(target, team, &observer, all.logs); !removal) {
             return tl::unexpected(removal.error());
@@ -188,6 +215,7 @@ private:
             return tl::unexpected(std::move(removed.error()));
         }
         removal.timed = *std::move(removed);
+        removal.initiator = gettid();
         complain(target.verify(removal.timed.outcome));
         return {};
     }

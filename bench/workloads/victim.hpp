@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <unistd.h>
+
 #include "bench/harness/latency_histogram.hpp"
 #include "bench/harness/thread_team.hpp"
 
@@ -47,6 +49,9 @@ struct VictimLog {
     LatencyHistogram stalls;
     TimeSpan last_run{};             ///< from its first look at the clock to its last
     std::vector<TimeSpan> pauses{};  ///< of the last run
+    bool keep_stalls = false;        ///< whether the next run notes when each stall was, for a timeline
+    std::vector<TimeSpan> each_stall{};
+    pid_t thread = 0;  ///< the kernel's id, where stalls are kept
 
     /// Whether the victim was at work from the start of `operation` to its end, but for a twentieth of it at most.
     bool was_running_during(const TimeSpan& operation) const {
@@ -65,6 +70,11 @@ template <class Word>
     constexpr std::size_t most_pauses = 4096;
     log.pauses.clear();
     log.pauses.reserve(most_pauses);
+    log.each_stall.clear();
+    if (log.keep_stalls) {
+        log.each_stall.reserve(most_pauses);
+        log.thread = gettid();
+    }
     const auto started = VictimClock::now();
     auto last = started;
     std::uint64_t step = 0;
@@ -80,6 +90,9 @@ template <class Word>
             const TimeSpan gap{last, now};
             log.stalls.record(gap.duration_ns());
             log.stalled_ns += gap.duration_ns();
+            if (log.keep_stalls && log.each_stall.size() < most_pauses) {
+                log.each_stall.push_back(gap);
+            }
             if (now - last > pause_threshold && log.pauses.size() < most_pauses) {
                 log.pauses.push_back(gap);
             }
