@@ -1,12 +1,17 @@
 """Calls `perf`: which event it can sample here, and its reports as text."""
 
+from __future__ import annotations
+
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from page_map_lab.machine import Machine
+from page_map_lab.perf_script import TraceEvent, read_events
 
 HOTTEST = 3
 WIDEST = 120
@@ -41,10 +46,61 @@ def event(machine: Machine) -> str:
     return "cycles" if machine.has_pmu() else "cpu-clock"
 
 
-def record_command(folder: Path, sampled: str, frequency: int, command: list[str]) -> list[str]:
-    """The command line that runs another under perf, with call graphs by frame pointer."""
-    options = ["-e", sampled, "-F", str(frequency), "--call-graph", "fp", "-o", str(folder / "perf.data")]
-    return ["perf", "record", "-q", *options, "--", *command]
+class Control:
+    """The two FIFOs through which a benchmark switches perf on at the start of what it measures and off at its end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.commands, self.answers = folder / "control.fifo", folder / "answers.fifo"
+
+    def __enter__(self) -> Control:
+        for path in (self.commands, self.answers):
+            path.unlink(missing_ok=True)
+            os.mkfifo(path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for path in (self.commands, self.answers):
+            path.unlink(missing_ok=True)
+
+    @property
+    def of_perf(self) -> list[str]:
+        """perf's options: begin switched off, by the clock of the benchmark's own marks."""
+        return ["-D", "-1", "-k", "CLOCK_MONOTONIC", "--control", f"fifo:{self.commands},{self.answers}"]
+
+    @property
+    def of_benchmark(self) -> list[str]:
+        """The benchmark's option."""
+        return ["--profiler-control", f"{self.commands},{self.answers}"]
+
+
+def record_command(data: Path, events: list[str], control: Control, command: list[str]) -> list[str]:
+    """The command line that runs a benchmark under perf; `events` are perf's options for what to record."""
+    return ["perf", "record", "-q", *control.of_perf, *events, "-o", str(data), "--", *command, *control.of_benchmark]
+
+
+def sampling(event: str, frequency: int) -> list[str]:
+    """Samples of an event with call graphs by frame pointer: so many a second, or every one of a tracepoint."""
+    every = ["-c", "1"] if ":" in event else ["-F", str(frequency)]
+    return ["-e", event, *every, "--sample-cpu", "--call-graph", "fp"]
+
+
+def why_not_event(event: str) -> str | None:
+    """Why perf cannot record an event here; None when it can."""
+    tried = subprocess.run(
+        ["perf", "record", "-q", "-e", event, "-o", "/dev/null", "--", "true"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    if tried.returncode == 0:
+        return None
+    said = [line.strip() for line in tried.stderr.splitlines() if line.strip() and not line.startswith(("Run 'perf", "Usage", "event syntax"))]
+    return (said or [f"perf cannot record {event}"])[0][:160]
+
+
+def events_of(data: Path, fields: str, more: Iterable[str] = ()) -> list[TraceEvent]:
+    """What a perf.data holds."""
+    command = ["perf", "script", "-i", str(data), "--ns", *more, "-F", fields]
+    said = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False)
+    return list(read_events(said.stdout.splitlines()))
 
 
 def _say(folder: Path, name: str, *arguments: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ class Picture:
     caption: str
     alternative: str
     svg: str
-    png: bytes
+    figure: Figure
     wide: bool
     sources: tuple[str, ...]
 
@@ -84,9 +85,11 @@ class Picture:
         label = self.alternative.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
         return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
 
-    def file_svg(self) -> str:
-        """The SVG as a file of its own, on white ground."""
-        return self.svg
+    def as_file(self, suffix: str) -> bytes:
+        """The picture as a file of its own, on white ground: svg, png or pdf."""
+        if suffix == "svg":
+            return self.svg.encode("utf-8")
+        return _rendered(self.figure, suffix)
 
 
 @dataclass(frozen=True)
@@ -111,13 +114,21 @@ def finish(
     figure: Figure, name: str, title: str, caption: str, alternative: str, sources: Sequence[str], wide: bool = False
 ) -> Picture:
     """Renders the figure as SVG and PNG, and closes it."""
-    svg, png = io.StringIO(), io.BytesIO()
+    svg = io.StringIO()
     with plt.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        figure.savefig(png, format="png", dpi=144, facecolor="white")
     plt.close(figure)
     text = re.sub(r"font: (\d[^;\"']*?) 'DejaVu Sans'[^;\"]*", r"font: \1 'DejaVu Sans', system-ui, sans-serif", svg.getvalue())
-    return Picture(name, title, caption, alternative, text, png.getvalue(), wide, tuple(dict.fromkeys(sources)))
+    return Picture(name, title, caption, alternative, text, figure, wide, tuple(dict.fromkeys(sources)))
+
+
+def _rendered(figure: Figure, suffix: str) -> bytes:
+    stream = io.BytesIO()
+    # Type 42 keeps the text of a PDF text; without the date the same records give the same file.
+    with plt.rc_context({**_STYLE, "pdf.fonttype": 42}):
+        metadata = {"CreationDate": None} if suffix == "pdf" else None
+        figure.savefig(stream, format=suffix, dpi=144, facecolor="white", metadata=metadata)
+    return stream.getvalue()
 
 
 def styles_for(variants: Sequence[str], base: str | None, floors: Sequence[str]) -> dict[str, SeriesStyle]:
@@ -189,6 +200,11 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 2) -> None:
 def sources_of(rows: Sequence[Row]) -> list[str]:
     """Where the rows' raw numbers are."""
     return [cell.source() for row in rows for cell in row.cells]
+
+
+def panel_title(axis: Axes, text: str) -> None:
+    """A panel's title, in as many lines as its width needs."""
+    axis.set_title("\n".join(textwrap.wrap(text, 50)), fontsize=9.5, fontweight="bold", color=INK)
 
 
 def slug(text: str) -> str:

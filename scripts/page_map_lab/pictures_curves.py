@@ -22,6 +22,7 @@ from page_map_lab.pictures import (
     left_out_note,
     legend_below,
     new_figure,
+    panel_title,
     slug,
     sources_of,
     styles_of_rows,
@@ -54,7 +55,7 @@ def scalability(host: str, workload: WorkloadReport) -> Picture | None:
                 if row.variant == variant and values:
                     points.append((float(row.key.value("threads")), values))
             _draw(axis, points, styles[variant], 1e-6)
-        axis.set_title(title)
+        panel_title(axis, title)
         axis.set_xlabel("threads")
         axis.set_ylabel("million operations a second")
         axis.set_ylim(bottom=0)
@@ -102,7 +103,7 @@ def latency(host: str, workload: WorkloadReport) -> Picture | None:
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right / left < 100 else (1,), numticks=12))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_title(f"{name} of the {role}")
+        panel_title(axis, f"{name.replace('_', ' ')} of the {role}")
         axis.set_xlabel("takes longer than")
     shown = [(share, text) for share, text in PERCENTILES if share >= deepest * 0.99]
     axes[0].set_ylim(deepest * 0.8, 1.3)
@@ -143,7 +144,7 @@ def cost_by_pages(host: str, workload: WorkloadReport) -> Picture | None:
             f"{ceiling} pages: above, the\nkernel flushes everything", (ceiling, 0.98),
             xycoords=("data", "axes fraction"), xytext=(5, 0), textcoords="offset points", va="top", fontsize=8, color=INK,
         )  # fmt: skip
-        axis.set_title(title)
+        panel_title(axis, title)
         axis.set_xlabel("pages revoked together")
         _plain_ticks(axis, sorted({float(row.key.value("pages")) for row in panel}), logarithmic=True)
     first = rows[0].cells[0]

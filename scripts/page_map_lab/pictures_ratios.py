@@ -126,15 +126,15 @@ def counters(host: str, workload: WorkloadReport) -> Picture | None:
         for position, row in enumerate(rows):
             value, state = readings[row.variant].get(name, (None, "not asked"))
             if value is None:
-                axis.text(0.0, position, f" {state}", va="center", fontsize=8, color=MUTED, style="italic")
+                axis.text(0.0, position, f" {state}", va="center", fontsize=8.5, color=MUTED, style="italic")
                 continue
             axis.barh(position, value, height=0.55, color=INK if row.is_base else FLOOR, alpha=0.75)
             mark = "~" if state == "multiplexed" else ""
-            axis.text(value, position, f" {mark}{value:.3g}", va="center", fontsize=8, color=INK)
-        axis.set_title("\n".join(textwrap.wrap(name.replace("_", " "), 16)), fontsize=8)
+            axis.text(value, position, f" {mark}{value:.3g}", va="center", fontsize=8.5, color=INK)
+        axis.set_title("\n".join(textwrap.wrap(name.replace("_", " "), 17)), fontsize=9)
         axis.set_xlim(0, largest * 1.5)
-        axis.xaxis.set_major_locator(MaxNLocator(3))
-        axis.tick_params(labelsize=7.5)
+        axis.xaxis.set_major_locator(MaxNLocator(2))
+        axis.tick_params(labelsize=8.5)
         axis.grid(axis="y", visible=False)
     caption = (
         f"Base {workload.base}, at {key.text()}; per operation, median of launches; the counters that differ most between variants, the rest is in the "

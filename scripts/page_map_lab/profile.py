@@ -1,17 +1,19 @@
 """`lab profile WORKLOAD VARIANT...`: where the time of some variants goes, as one session folder with a page.
 
 One launch measures all variants interleaved, without a profiler, for scores, phases and counters; then each variant is run
-alone under perf. perf is left out where it is not installed, and samples by the clock where there is no PMU: the page says so.
+alone under perf, which the benchmark switches on for what it measures and off again. perf is left out where it is not
+installed, and samples by the clock where there is no PMU: the page says so, and names every view that cannot be had.
 """
 
 import argparse
 import json
 import signal
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from page_map_lab import atomic_file, binaries, build, doctor, paths, perf, profile_page, run_request
+from page_map_lab import atomic_file, binaries, build, doctor, paths, perf, profile_page, profile_views, run_request, trace_attribution
 from page_map_lab import run as measuring
 from page_map_lab.cli_errors import CheckFailedError, ExitCode, LabError, UsageError
 from page_map_lab.launch import command_of, run_process
@@ -21,6 +23,7 @@ from page_map_lab.progress import Progress
 from page_map_lab.run_folder import refuse_other_builds
 
 LAUNCH_TIMEOUT_S = 600
+TIMELINE = "timeline.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--counters", metavar="SET", help=f"counters: {', '.join(run_request.COUNTER_SETS)}")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="repetitions of each cell (default 5)")
     parser.add_argument("--min-time-ms", type=int, default=100, metavar="N", help="time of one repetition (default 100)")
-    parser.add_argument("--frequency", type=int, default=997, metavar="HZ", help="samples a second (default 997)")
+    parser.add_argument("--frequency", type=int, default=4999, metavar="HZ", help="samples a second (default 4999)")
+    parser.add_argument(
+        "--event", metavar="E", help="what to sample: an event of perf list or a tracepoint (default cycles, cpu-clock without a PMU)"
+    )
+    parser.add_argument("--seconds", type=float, default=3, metavar="N", help="how long each view of each variant runs (default 3)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="decides orders and keys (default 1)")
     parser.add_argument("--waive", action="append", default=[], metavar="CHECK", help="a hard finding not to stop for, or all")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the session folder")
@@ -49,6 +56,7 @@ def make_request(namespace: argparse.Namespace) -> Request:
         (namespace.repetitions, "--repetitions"),
         (namespace.min_time_ms, "--min-time-ms"),
         (namespace.frequency, "--frequency"),
+        (namespace.seconds, "--seconds"),
     ):
         run_request.positive(value, option)
     if namespace.counters and namespace.counters not in run_request.COUNTER_SETS:
@@ -96,8 +104,21 @@ def measure(
 ) -> dict[str, Any]:
     """Everything the page is made of."""
     effort = Effort(namespace.repetitions, namespace.min_time_ms, 0)
+    # Long enough for samples, in as many repetitions as there are removals to watch.
+    sampled = Effort(namespace.repetitions, max(1, round(1000 * namespace.seconds / namespace.repetitions)), 0)
+    machine = Machine()
     why_not = perf.why_absent()
-    progress = Progress([1.0] * (1 + (0 if why_not else len(names))), namespace.quiet)
+    event = namespace.event or perf.event(machine)
+    if why_not is None and namespace.event and (why := perf.why_not_event(event)):
+        raise UsageError(f'--event "{event}" cannot be sampled here ({why}): `perf list` shows what can')
+    progress = Progress([1.0] + [4.0] * (0 if why_not else len(names)), namespace.quiet)
+
+    def command_for(variant: str, folder: Path, record_name: str, more: Sequence[str]) -> list[str]:
+        # A trace of all that a view of seconds does would be gigabytes, and one removal a repetition is watched anyway.
+        lasting = Effort(namespace.repetitions, 1, 0) if "--timeline" in more else sampled
+        alone = launch_arguments(workload, request, [variant], lasting, request.seed)
+        return [*command_of(workload.path, alone, folder / record_name), *more]
+
     try:
         progress.show("scores, phases and counters")
         record = session / "record.json"
@@ -106,20 +127,42 @@ def measure(
         value = atomic_file.read_json(record, "the record")
         refuse_other_builds(value, record)
         progress.step_done()
-        profiles = []
-        event = perf.event(Machine())
-        for name in names if why_not is None else []:
+        recorder = profile_views.Recorder(session, launch, command_for, event, namespace.frequency, _marks_phases(value))
+        variants = []
+        for number, name in enumerate(names if why_not is None else [], 1):
             progress.show(f"perf, {name}")
             folder = session / file_name(name)
             folder.mkdir()
-            alone = launch_arguments(workload, request, [name], effort, request.seed)
-            command = command_of(workload.path, alone, folder / "record-under-perf.json")
-            launch(perf.record_command(folder, event, namespace.frequency, command), folder, name)
-            profiles.append(perf.texts(folder, name))
+            variants.append(recorder.of_variant(number, name, folder))
             progress.step_done()
+        first = command_for(names[0], session, "record-under-hardware-views.json", [])
+        hardware = profile_views.hardware_views(session, machine, first) if why_not is None else []
     finally:
         progress.clear()
-    return {"record": value, "profiles": profiles, "event": event, "why_no_perf": why_not, "arguments": arguments}
+    attributed = [row for views in variants for row in views.attribution]
+    if attributed:
+        host = str((value.get("host") or {}).get("name"))
+        removals = sum(views.removals for views in variants)
+        found = trace_attribution.Attribution(host, workload.name, removals, attributed)
+        trace_attribution.write(session / trace_attribution.FILE_NAME, found)
+        events = [event for views in variants for event in views.trace_events]
+        atomic_file.write_text(session / TIMELINE, json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}) + "\n")
+    return {
+        "record": value,
+        "variants": variants,
+        "differences": profile_views.differences(session, variants),
+        "hardware": hardware,
+        "attribution": attributed,
+        "event": event,
+        "frequency": namespace.frequency,
+        "why_no_perf": why_not,
+        "arguments": arguments,
+        "timeline": TIMELINE if attributed else None,
+    }
+
+
+def _marks_phases(record: dict[str, Any]) -> bool:
+    return any(cell.get("phases") for cell in record["cells"])
 
 
 def run(namespace: argparse.Namespace) -> int:
@@ -136,14 +179,15 @@ def run(namespace: argparse.Namespace) -> int:
     if workload.replays_traces and not request.trace:
         request = Request(**{**vars(request), "trace": run_request.shipped_trace()})
     request = one_thread_unless_asked(request, workload)
-    names = chosen_variants(workload, request.variants)
+    # In the order in which they were named: differences are from the first.
+    names = list(dict.fromkeys(name for pattern in request.variants for name in chosen_variants(workload, [pattern])))
     if namespace.dry_run:
         print("\n".join(f"would profile: {name}" for name in names))
         return ExitCode.OK
     findings = measuring.quiet_machine(namespace.out or paths.RESULTS, run_request.waived_names(namespace.waive))
     moment = datetime.now(timezone.utc)
     host = measuring.probe(workload, request)["host"]["name"]
-    session = namespace.out or paths.RESULTS / host / f"{moment:%Y-%m-%d-%H%M%S}-profile-{workload.name}"
+    session = namespace.out.absolute() if namespace.out else paths.RESULTS / host / f"{moment:%Y-%m-%d-%H%M%S}-profile-{workload.name}"
     session.mkdir(parents=True, exist_ok=True)
     measured = measure(namespace, workload, request, names, session)
     atomic_file.write_text(session / "index.html", profile_page.page(workload, names, measured, findings))

@@ -5,6 +5,7 @@ from typing import Any
 
 import jinja2
 
+from page_map_lab import sample_kinds, trace_attribution
 from page_map_lab.binaries import Workload
 
 TEMPLATE = Path(__file__).parent / "templates"
@@ -103,4 +104,6 @@ def page(workload: Workload, names: list[str], measured: dict[str, Any], gate: d
         cells=cell_rows(record),
         phases=phase_rows(record),
         counters=counter_rows(record),
+        kinds=sample_kinds.KINDS,
+        traced_kinds=trace_attribution.KINDS,
     )

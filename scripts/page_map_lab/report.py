@@ -1,4 +1,4 @@
-"""`lab report PATH...`: records into one self-contained HTML page, with Markdown, CSV and the pictures as files."""
+"""`lab report PATH...`: records into one self-contained HTML page, with Markdown, CSV, LaTeX and the pictures as files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from page_map_lab import report_page, tables
+from page_map_lab import tables
 from page_map_lab.atomic_file import write_text
 from page_map_lab.cli_errors import ExitCode, UsageError
 from page_map_lab.compare import failed_checks
@@ -17,20 +17,32 @@ from page_map_lab.compare_guard import comparable_facts
 from page_map_lab.paths import shown
 from page_map_lab.records import Record, load_records
 from page_map_lab.report_model import DEFAULT_BASE, HostReport, build
-from page_map_lab.report_pictures import Gallery, draw
+from page_map_lab.report_page import Page
+from page_map_lab.report_pictures import draw
+from page_map_lab.trace_attribution import find
 
 PICTURES_FOLDER = "pictures"
+PICTURE_FORMATS = ("svg", "png", "pdf")
+# What is written, and whether it is unless asked otherwise: PDF takes as long as all the rest.
+FORMATS = {"html": True, "md": True, "csv": True, "counters": True, "tex": True, "svg": True, "png": True, "pdf": False}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="record files and run folders, of one host or several")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: report/ in the first PATH)")
+    parser.add_argument(
+        "--formats",
+        metavar="LIST",
+        default=",".join(name for name, usual in FORMATS.items() if usual),
+        help=f"of {', '.join(FORMATS)}, or all (default: %(default)s); pdf are the pictures for a paper, tex the tables (booktabs)",
+    )
     parser.add_argument("--baseline", metavar="VARIANT", default=DEFAULT_BASE, help="ratios are to this one (default: %(default)s)")
 
 
 def run(namespace: argparse.Namespace) -> int:
     """Writes the report and prints where the page is."""
+    formats = _formats(namespace.formats)
     first = namespace.paths[0]
     folder = namespace.out or (first if first.is_dir() else first.parent) / "report"
     records = [record for record in _without_repeats(load_records(namespace.paths)) if record.cells]
@@ -44,36 +56,56 @@ def run(namespace: argparse.Namespace) -> int:
     for host in hosts:
         index.add(host)
     galleries = [draw(host) for host in hosts]
-    page = _write(folder, hosts, galleries, index, namespace.baseline)
+    page = Page(
+        hosts, galleries, index, namespace.baseline, find(namespace.paths), [name for name in PICTURE_FORMATS if name in formats]
+    )
+    written = _write(folder, page, formats)
     failures = failed_checks(records)
     for warning in [*_mixed(hosts), *failures]:
         sys.stderr.write(f"lab report: {warning}\n")
     if getattr(namespace, "json", False):
         pictures = sum(len(gallery.all()) for gallery in galleries)
-        print(json.dumps({"report": str(page), "hosts": [h.name for h in hosts], "launches": len(records), "pictures": pictures}))
+        print(json.dumps({"report": str(written), "hosts": [h.name for h in hosts], "launches": len(records), "pictures": pictures}))
     else:
-        print(shown(page))
+        print(shown(written))
     return ExitCode.CHECK_FAILED if failures else ExitCode.OK
 
 
-def _write(
-    folder: Path, hosts: Sequence[HostReport], galleries: Sequence[Gallery], index: tables.RecordIndex, base: str
-) -> Path:
+def _formats(text: str) -> list[str]:
+    asked = list(FORMATS) if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in asked if name not in FORMATS]
+    if unknown or not asked:
+        raise UsageError(f'--formats "{text}": use some of {", ".join(FORMATS)}, or all')
+    return asked
+
+
+def _write(folder: Path, page: Page, formats: Sequence[str]) -> Path:
+    """Writes what was asked for, and returns the page, or the folder where no page was asked for."""
     pictures = folder / PICTURES_FOLDER
     try:
         shutil.rmtree(pictures, ignore_errors=True)
-        pictures.mkdir(parents=True, exist_ok=True)
-        for gallery in galleries:
+        folder.mkdir(parents=True, exist_ok=True)
+        for gallery in page.galleries if page.picture_suffixes else ():
+            pictures.mkdir(exist_ok=True)
             for picture in gallery.all():
-                (pictures / f"{picture.name}.svg").write_text(picture.file_svg(), encoding="utf-8")
-                (pictures / f"{picture.name}.png").write_bytes(picture.png)
+                for suffix in page.picture_suffixes:
+                    (pictures / f"{picture.name}.{suffix}").write_bytes(picture.as_file(suffix))
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error.strerror}): choose another place with --out") from error
-    write_text(folder / "report.csv", tables.csv_text(tables.CSV_FIELDS, tables.cell_rows(hosts, index)))
-    write_text(folder / "counters.csv", tables.csv_text(tables.COUNTER_FIELDS, tables.counter_rows(hosts, index)))
-    write_text(folder / "report.md", report_page.render("report.md.j2", hosts, galleries, index, base))
-    write_text(folder / "report.html", report_page.render("report.html.j2", hosts, galleries, index, base))
-    return folder / "report.html"
+    texts = {
+        "report.csv": ("csv", lambda: tables.csv_text(tables.CSV_FIELDS, tables.cell_rows(page.hosts, page.index))),
+        "phases.csv": ("csv", lambda: tables.csv_text(tables.PHASE_FIELDS, tables.phase_rows(page.hosts, page.index))),
+        "shootdowns.csv": ("csv", lambda: tables.csv_text(tables.SHOOTDOWN_FIELDS, tables.shootdown_rows(page.hosts, page.index))),
+        "counters.csv": ("counters", lambda: tables.csv_text(tables.COUNTER_FIELDS, tables.counter_rows(page.hosts, page.index))),
+        "report.md": ("md", lambda: page.render("report.md.j2")),
+        "report.tex": ("tex", lambda: page.render("report.tex.j2")),
+        "report.html": ("html", lambda: page.render("report.html.j2")),
+    }
+    for name, (wanted, text) in texts.items():
+        (folder / name).unlink(missing_ok=True)
+        if wanted in formats:
+            write_text(folder / name, text())
+    return folder / "report.html" if "html" in formats else folder
 
 
 def _without_repeats(records: Sequence[Record]) -> list[Record]:

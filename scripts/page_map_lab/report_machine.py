@@ -64,7 +64,7 @@ def has_pmu(host: HostReport) -> tuple[bool | None, str]:
     states: dict[str, str] = {}
     for record in host.records:
         for cell in record.cells:
-            for reading in cell.counters:
+            for reading in (*cell.counters, *(counter for phase in cell.phases for counter in phase.get("counters") or ())):
                 if reading["name"] in HARDWARE_COUNTERS:
                     states[str(reading["state"])] = str(reading.get("why") or "")
     if "ok" in states or "multiplexed" in states:
@@ -149,6 +149,8 @@ def _placement(host: HostReport) -> list[Flag]:
 def _gate(host: HostReport) -> list[Flag]:
     worst: dict[str, str] = {}
     runs_by_hand = 0
+    told = {"hypervisor"} if host.facts.get("shared_virtual_machine") else set()
+    told |= {"hardware_counters"} if has_pmu(host)[0] is False else set()
     for record in host.records:
         gate = record.data.get("gate")
         if not gate:
@@ -156,7 +158,7 @@ def _gate(host: HostReport) -> list[Flag]:
             continue
         for moment in ("before", "after"):
             for finding in (gate.get(moment) or {}).get("findings") or []:
-                if finding.get("severity") in ("soft", "hard"):
+                if finding.get("severity") in ("soft", "hard") and finding.get("check") not in told:
                     worst[str(finding.get("check"))] = f"{finding.get('found')}: {finding.get('advice')}"
     sharing = dict.fromkeys(sentence for record in host.records if (sentence := sharing_sentence(record.data)))
     found = [Flag(NEEDS_CARE, "shared core", f"{sentence}.") for sentence in sharing]

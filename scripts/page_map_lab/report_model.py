@@ -12,10 +12,21 @@ from typing import Any
 
 from page_map_lab.compare_cells import Comparison, base_for, compare_variants, group_cells, launch_score, typical_score
 from page_map_lab.records import Cell, CellKey, Record
-from page_map_lab.statistics import FASTER, INDISTINGUISHABLE, SLOWER
+from page_map_lab.report_answers import Answer, answer
 
 DEFAULT_BASE = "layout:radix/read:rcu_qsbr/shootdown:batched"
 
+# Each workload in the words of whoever looks for it, in the order in which a report answers.
+TOPICS = {
+    "lookup": "Random reads, every page resident",
+    "mixed": "Random reads and writes, with eviction",
+    "replay": "A recorded program, with eviction",
+    "remove": "Removing pages",
+    "shootdown": "Revoking mapped pages",
+    "fault": "Page faults",
+    "load": "Threads racing to load pages",
+    "insert": "Adding new pages",
+}
 QUESTIONS = {
     "lookup": "Which layout and read path find a resident page fastest?",
     "insert": "Which layout takes new pages fastest?",
@@ -56,6 +67,11 @@ class Row:
         return self.cells[0].floor
 
     @property
+    def verdict(self) -> str:
+        """faster, slower and so on, or nothing where there is no comparison."""
+        return self.comparison.verdict if self.comparison is not None else ""
+
+    @property
     def launches(self) -> int:
         """How many launches gave a usable score."""
         return sum(launch_score(cell) is not None for cell in self.cells)
@@ -75,25 +91,12 @@ class Row:
         return "single launch" if self.launches == 1 else f"{self.launches} launches"
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The first screen's line for one workload."""
-
-    winner: str
-    winner_label: str
-    ratio: float | None
-    low: float | None
-    high: float | None
-    sureness: str
-    where: str
-    remark: str
-
-
 @dataclass
 class WorkloadReport:
     """Everything about one workload on one host."""
 
     name: str
+    topic: str
     question: str
     rows: list[Row]
     base: str | None
@@ -148,7 +151,9 @@ def _host(name: str, records: list[Record], base: str) -> HostReport:
     report = HostReport(name, records)
     groups = group_cells(records)
     comparisons = {(c.key, c.contender): c for c in compare_variants(records, base)}
-    for workload in dict.fromkeys(key.workload for key in groups):
+    known = list(TOPICS)
+    measured = dict.fromkeys(key.workload for key in groups)
+    for workload in sorted(measured, key=lambda name: (known.index(name) if name in known else len(known), name)):
         keys = [key for key in groups if key.workload == workload]
         bases = {key: base_for(base, groups[key]) for key in keys}
         rows = []
@@ -168,8 +173,9 @@ def _host(name: str, records: list[Record], base: str) -> HostReport:
         found_base = next((found for found in bases.values() if found), None)
         headline = _headline(keys, rows)
         question = QUESTIONS.get(workload, f"Which variant is best at {workload}?")
-        answer = _answer([row for row in rows if row.key == headline], rows)
-        report.workloads.append(WorkloadReport(workload, question, rows, found_base, headline, answer))
+        found = answer([row for row in rows if row.key == headline], rows)
+        topic = TOPICS.get(workload, workload)
+        report.workloads.append(WorkloadReport(workload, topic, question, rows, found_base, headline, found))
     return report
 
 
@@ -184,65 +190,3 @@ def _headline(keys: Sequence[CellKey], rows: Sequence[Row]) -> CellKey | None:
         return key.memory in ("", "local"), intervals, len(here), plain, typical
 
     return max(keys, key=worth, default=None)
-
-
-def _answer(here: Sequence[Row], everywhere: Sequence[Row]) -> Answer:
-    where = here[0].key.text() if here else ""
-    base = next((row for row in here if row.is_base), None)
-    contenders = [row for row in here if row.comparison is not None and not row.floor]
-    faster = sorted((r for r in contenders if r.comparison.verdict == FASTER), key=lambda r: r.comparison.estimate.ratio)
-    guesses = [r for r in contenders if r.comparison.verdict not in (FASTER, SLOWER, INDISTINGUISHABLE)]
-    guess = min(guesses, key=lambda r: r.comparison.estimate.ratio, default=None)
-    remarks = []
-    if faster:
-        first = faster[0].comparison.estimate
-        ties = [row.label for row in faster[1:] if row.comparison.estimate.low <= first.high]
-        if ties:
-            remarks.append(f"not told apart from {', '.join(ties)}")
-    elif base is not None:
-        same = [row.label for row in contenders if row.comparison.verdict == INDISTINGUISHABLE]
-        next_best = min(_surely_slower(contenders), key=lambda r: r.comparison.estimate.ratio, default=None)
-        if same:
-            remarks.append(f"indistinguishable from it: {', '.join(same[:4])}{' and more' if len(same) > 4 else ''}")
-        elif next_best is not None:
-            estimate = next_best.comparison.estimate
-            remarks.append(f"next: {next_best.label} at {estimate.ratio:.2f}x ({estimate.low:.2f} to {estimate.high:.2f})")
-    if guess is not None and guess.comparison.estimate.ratio < (faster[0].comparison.estimate.ratio if faster else 0.97):
-        estimate = guess.comparison.estimate
-        launches = "one launch" if estimate.contender_launches == 1 else f"{estimate.contender_launches} launches"
-        remarks.append(f"{guess.label} looked like {estimate.ratio:.2f}x in {launches}: measure it again")
-    if faster:
-        winner = faster[0]
-        estimate = winner.comparison.estimate
-        wins = _wins(winner.variant, everywhere)
-        remarks.insert(0, wins)
-        sure = f"sure: the interval over {estimate.contender_launches} launches excludes 1, corrected for all cells"
-        return Answer(winner.variant, winner.label, estimate.ratio, estimate.low, estimate.high, sure, where, "; ".join(remarks))
-    if base is not None:
-        decided = [row for row in contenders if row.comparison.estimate.has_interval]
-        sure = (
-            f"nothing is measurably cheaper than the base ({len(decided)} of {len(contenders)} others have intervals)"
-            if decided
-            else f"not enough data: no variant has five launches (base: {base.launches})"
-        )
-        return Answer(base.variant, "the base", None, None, None, sure, where, "; ".join(remarks))
-    return _answer_without_base(here, where)
-
-
-def _surely_slower(rows: Sequence[Row]) -> list[Row]:
-    """The rows that are slower for certain."""
-    return [row for row in rows if row.comparison is not None and row.comparison.verdict == SLOWER]
-
-
-def _answer_without_base(here: Sequence[Row], where: str) -> Answer:
-    ranked = [row for row in here if row.score is not None and not row.floor]
-    if not ranked:
-        return Answer("", "no usable number", None, None, None, "every repetition was excluded", where, "")
-    better_is_more = ranked[0].cells[0].direction == "higher_is_better"
-    best = (max if better_is_more else min)(ranked, key=lambda row: row.score)
-    return Answer(best.variant, best.variant, None, None, None, "no base was measured here, so no ratio", where, "")
-
-
-def _wins(variant: str, rows: Sequence[Row]) -> str:
-    mine = [row.comparison.verdict for row in rows if row.variant == variant and row.comparison is not None]
-    return f"faster in {mine.count(FASTER)}, slower in {mine.count(SLOWER)} of {len(mine)} parameter sets"

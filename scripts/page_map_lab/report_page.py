@@ -4,44 +4,220 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
 from page_map_lab import report_machine, tables
 from page_map_lab.pictures_curves import duration
-from page_map_lab.pictures_machine import phase_costs
 from page_map_lab.pictures_ratios import counters_per_operation
+from page_map_lab.report_answers import SURE, TIED, UNCOMPARED, UNDECIDED
+from page_map_lab.report_attribution import (
+    AGREEMENT,
+    MOST_EXCLUDED,
+    MOST_MISSED,
+    ShootdownRow,
+    counts_interrupts,
+    phase_table,
+    shootdown_table,
+)
 from page_map_lab.report_model import HostReport, Row, WorkloadReport
 from page_map_lab.report_pictures import Gallery
-from page_map_lab.statistics import CONFIDENCE, MINIMUM_LAUNCHES, median
+from page_map_lab.statistics import CONFIDENCE, FASTER, INDISTINGUISHABLE, MINIMUM_LAUNCHES, SLOWER, median
+from page_map_lab.trace_attribution import KINDS, Attribution
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MOST_METRICS = 6
+BADGES = {SURE: "good", TIED: "even", UNDECIDED: "care", UNCOMPARED: "care"}
 
 
-def render(template: str, hosts: Sequence[HostReport], galleries: Sequence[Gallery], index: tables.RecordIndex, base: str) -> str:
-    """The template's text for these hosts."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=template.endswith(".html.j2"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(number=number, ratio=ratio, duration=duration)
-    environment.globals.update(interval=interval)
-    return environment.get_template(template).render(
-        hosts=[_host(host, gallery, index) for host, gallery in zip(hosts, galleries, strict=True)],
-        base_name=base,
-        answers=_answers(hosts),
-        side_by_side=_side_by_side(hosts) if len(hosts) > 1 else [],
-        launches=sum(len(host.records) for host in hosts),
-        runs=sorted({str(record.launch.get("run") or "by hand") for host in hosts for record in host.records}),
-        confidence=round(100 * CONFIDENCE),
-        minimum_launches=MINIMUM_LAUNCHES,
-    )
+@dataclass(frozen=True)
+class Page:
+    """Everything that a template is filled with."""
+
+    hosts: Sequence[HostReport]
+    galleries: Sequence[Gallery]
+    index: tables.RecordIndex
+    base: str
+    attributions: Sequence[Attribution] = ()
+    picture_suffixes: Sequence[str] = ("svg", "png")
+
+    def render(self, template: str) -> str:
+        """The template's text."""
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES),
+            autoescape=template.endswith(".html.j2"),
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )
+        environment.filters.update(number=number, ratio=ratio, duration=duration, tex=tex)
+        environment.globals.update(
+            interval=interval,
+            mark=mark,
+            badge=BADGES.get,
+            confidence=round(100 * CONFIDENCE),
+            minimum_launches=MINIMUM_LAUNCHES,
+            agreement=round(100 * AGREEMENT),
+            most_missed=round(100 * MOST_MISSED),
+            most_excluded=round(100 * MOST_EXCLUDED),
+        )
+        hosts = self.hosts
+        variants = sorted({row.variant for host in hosts for workload in host.workloads for row in workload.rows})
+        threads = {row.key.value("threads") for host in hosts for workload in host.workloads for row in workload.rows} - {None}
+        return environment.get_template(template).render(
+            hosts=[self._host(host, gallery) for host, gallery in zip(hosts, self.galleries, strict=True)],
+            base_name=self.base,
+            answers=self._answers(),
+            side_by_side=self._side_by_side() if len(hosts) > 1 else [],
+            launches=sum(len(host.records) for host in hosts),
+            runs=sorted({str(record.launch.get("run") or "by hand") for host in hosts for record in host.records}),
+            policies=sorted({part for variant in variants for part in variant.split("/")}),
+            threads=sorted(threads),
+            picture_suffix=self.picture_suffixes[-1] if self.picture_suffixes else "",
+        )
+
+    def _answers(self) -> list[dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for host in self.hosts:
+            for workload in host.workloads:
+                answer = workload.answer
+                launches = self.index.launches(answer.row.cells) if answer.row else []
+                line = {"host": host.name, "answer": answer, "anchor": _anchor(host, workload), "href": launches[0].href if launches else ""}
+                line["base"] = workload.base
+                known = {"workload": workload.name, "topic": workload.topic, "question": workload.question, "hosts": []}
+                found.setdefault(workload.name, known)["hosts"].append(line)
+        return list(found.values())
+
+    def _host(self, host: HostReport, gallery: Gallery) -> dict[str, Any]:
+        counts, mechanism = counts_interrupts(host)
+        return {
+            "name": host.name,
+            "facts": report_machine.facts(host),
+            "flags": report_machine.flags(host),
+            "missing": gallery.missing,
+            "mechanism": mechanism,
+            "counts_interrupts": counts,
+            "machine_pictures": [self._picture(picture) for picture in gallery.of_machine],
+            "workloads": [self._workload(host, workload, gallery) for workload in host.workloads],
+            "records": [
+                {
+                    "short": self.index.names[record.path],
+                    "path": self.index.relative(record.path),
+                    "launch": record.launch.get("index"),
+                    "seed": record.launch.get("seed"),
+                    "started": record.launch.get("started"),
+                    "command": " ".join(str(word) for word in record.launch.get("command") or []),
+                    "placement": f"{record.section('placement').get('plan') or '-'}, {record.section('placement').get('state') or '-'}",
+                }
+                for record in host.records
+            ],
+        }
+
+    def _picture(self, picture: Any) -> dict[str, Any]:
+        files = dict.fromkeys(self.index.names[Path(source.partition("#")[0])] for source in picture.sources)
+        names = ", ".join([f"pictures/{picture.name}.{self.picture_suffixes[0]}", *(f".{s}" for s in self.picture_suffixes[1:])] if self.picture_suffixes else [])
+        return {"picture": picture, "records": list(files), "svg": picture.inline(), "files": names}
+
+    def _workload(self, host: HostReport, workload: WorkloadReport, gallery: Gallery) -> dict[str, Any]:
+        rows = [{**_row(row), **self._about(row)} for row in workload.rows]
+        phases = phase_table(workload)
+        shootdowns = shootdown_table([workload])
+        return {
+            "name": workload.name,
+            "anchor": _anchor(host, workload),
+            "topic": workload.topic,
+            "question": workload.question,
+            "answer": workload.answer,
+            "base": workload.base,
+            "unit": f"{workload.rows[0].cells[0].metric} ({workload.rows[0].cells[0].unit})",
+            "score_unit": workload.rows[0].cells[0].unit,
+            "pictures": [self._picture(picture) for picture in gallery.by_workload.get(workload.name, [])],
+            "rows": rows,
+            "headline_rows": [row for row, known in zip(rows, workload.rows, strict=True) if known.key == workload.headline],
+            "with_intervals": sum(row["certainty"] == "interval" for row in rows),
+            "single": sum(row["certainty"] == "single launch" for row in rows),
+            "excluded": sum(row["excluded"] for row in rows),
+            "tails": [{**tail, **self._about(row)} for row in workload.rows for tail in tables.tail_texts(row)],
+            "counters": self._counters(workload),
+            "phases": [{"found": found, **self._about(found.row)} for found in phases],
+            "phase_names": list(dict.fromkeys(name for found in phases for name in found.costs)),
+            "attributions": [
+                {"removals": a.removals, "href": quote(self.index.relative(a.path)), "kinds": KINDS, "rows": a.rows}
+                for a in self.attributions
+                if (a.host, a.workload) == (host.name, workload.name)
+            ],
+            "shootdowns": [
+                {
+                    "found": found,
+                    "parameters": found.key.text(),
+                    "variant": found.variant,
+                    "threads": found.key.value("threads") or "",
+                    "launches": self.index.launches(found.cells),
+                    "excluded": [(self.index.launch(cell), repetition.index, why) for cell, repetition, why in found.excluded],
+                }
+                for found in shootdowns
+            ],
+            "shootdown_summary": shootdown_summary(shootdowns),
+        }
+
+    def _about(self, row: Row) -> dict[str, Any]:
+        return {
+            "variant": row.variant,
+            "parameters": row.key.text(),
+            "threads": row.key.value("threads") or "",
+            "launches": self.index.launches(row.cells),
+        }
+
+    def _counters(self, workload: WorkloadReport) -> dict[str, Any]:
+        rows = [row for row in workload.rows if any(cell.counters for cell in row.cells)]
+        readings = [(row, counters_per_operation(row)) for row in rows]
+        names = list(dict.fromkeys(name for _, found in readings for name in found))
+        reasons = {}
+        for row in rows:
+            for cell in row.cells:
+                for reading in cell.counters:
+                    if reading.get("state") in ("denied", "absent"):
+                        reasons.setdefault((str(reading["name"]), str(reading["state"])), str(reading.get("why") or "no reason recorded"))
+        silent = [name for name in names if all(found.get(name, (None, ""))[0] is None for _, found in readings)]
+        shown = [name for name in names if name not in silent]
+        return {
+            "names": shown,
+            "reasons": [(name, state, why) for (name, state), why in reasons.items()],
+            "rows": [
+                {
+                    **self._about(row),
+                    "ratio": row.comparison.estimate.ratio if row.comparison else (1.0 if row.is_base else None),
+                    "values": [found.get(name, (None, "not asked")) for name in shown],
+                }
+                for row, found in readings
+            ],
+        }
+
+    def _side_by_side(self) -> list[dict[str, Any]]:
+        """Ratios only: what one host's nanoseconds are to another's is no question of this lab."""
+        found: dict[tuple[str, str, str, Any], dict[str, Any]] = {}
+        for host in self.hosts:
+            for workload in host.workloads:
+                for row in workload.rows:
+                    if row.comparison is not None:
+                        place = (workload.name, row.key.text(), row.variant, row.key.value("threads") or "")
+                        entry = {"comparison": row.comparison, "href": self.index.launches(row.cells)[0].href}
+                        found.setdefault(place, {})[host.name] = entry
+        return [
+            {
+                "workload": workload,
+                "parameters": parameters,
+                "variant": variant,
+                "threads": threads,
+                "by_host": [by_host.get(host.name) for host in self.hosts],
+            }
+            for (workload, parameters, variant, threads), by_host in found.items()
+            if len(by_host) > 1
+        ]
 
 
 def number(value: float | None) -> str:
@@ -59,94 +235,39 @@ def ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}x" if value < 10 else f"{value:.1f}x"
 
 
+def mark(verdict: str) -> str:
+    """A verdict without colour: a sign in front of its word."""
+    return {FASTER: "\u25bc", SLOWER: "\u25b2", INDISTINGUISHABLE: "\u2248"}.get(verdict, "?" if "enough" in verdict else "")
+
+
+def tex(text: Any) -> str:
+    """Text as LaTeX prints it."""
+    signs = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", **{sign: "\\" + sign for sign in "&%$#_{}"}}
+    return "".join(signs.get(sign, sign) for sign in str(text))
+
+
 def interval(of: Any) -> str:
     """The interval of anything with low and high, or a dash."""
     low, high = (of["low"], of["high"]) if isinstance(of, dict) else (of.low, of.high)
     return "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
-def _answers(hosts: Sequence[HostReport]) -> list[dict[str, Any]]:
-    names = list(dict.fromkeys(workload.name for host in hosts for workload in host.workloads))
-    found = []
-    for name in names:
-        lines = [(host, workload) for host in hosts for workload in host.workloads if workload.name == name]
-        found.append(
-            {
-                "workload": name,
-                "question": lines[0][1].question,
-                "hosts": [{"host": host.name, "answer": workload.answer, "anchor": _anchor(host, workload)} for host, workload in lines],
-            }
-        )
-    return found
-
-
 def _anchor(host: HostReport, workload: WorkloadReport) -> str:
     return f"{host.name}-{workload.name}"
 
 
-def _host(host: HostReport, gallery: Gallery, index: tables.RecordIndex) -> dict[str, Any]:
-    return {
-        "name": host.name,
-        "facts": report_machine.facts(host),
-        "flags": report_machine.flags(host),
-        "missing": gallery.missing,
-        "machine_pictures": [_picture(picture, index) for picture in gallery.of_machine],
-        "workloads": [_workload(host, workload, gallery, index) for workload in host.workloads],
-        "records": [
-            {
-                "short": index.names[record.path],
-                "path": index.relative(record.path),
-                "launch": record.launch.get("index"),
-                "seed": record.launch.get("seed"),
-                "started": record.launch.get("started"),
-                "command": " ".join(str(word) for word in record.launch.get("command") or []),
-                "placement": f"{record.section('placement').get('plan') or '-'}, {record.section('placement').get('state') or '-'}",
-            }
-            for record in host.records
-        ],
-    }
+def shootdown_summary(rows: Sequence[ShootdownRow]) -> str:
+    """How many cells agree, in one sentence."""
+    agree = sum(row.deviation is not None and abs(row.deviation) <= AGREEMENT for row in rows)
+    excluded, repetitions = sum(len(row.excluded) for row in rows), sum(row.repetitions for row in rows)
+    return f"Here {agree} of {len(rows)} cells agree, and {excluded} of {repetitions} repetitions are excluded."
 
 
-def _picture(picture: Any, index: tables.RecordIndex) -> dict[str, Any]:
-    files = dict.fromkeys(index.names[Path(source.partition("#")[0])] for source in picture.sources)
-    return {"picture": picture, "records": list(files), "svg": picture.inline()}
-
-
-def _workload(host: HostReport, workload: WorkloadReport, gallery: Gallery, index: tables.RecordIndex) -> dict[str, Any]:
-    rows = [_row(row, index) for row in workload.rows]
-    return {
-        "name": workload.name,
-        "anchor": _anchor(host, workload),
-        "question": workload.question,
-        "answer": workload.answer,
-        "base": workload.base,
-        "unit": f"{workload.rows[0].cells[0].metric} ({workload.rows[0].cells[0].unit})",
-        "pictures": [_picture(picture, index) for picture in gallery.by_workload.get(workload.name, [])],
-        "rows": rows,
-        "with_intervals": sum(row["certainty"] == "interval" for row in rows),
-        "single": sum(row["certainty"] == "single launch" for row in rows),
-        "excluded": sum(row["excluded"] for row in rows),
-        "tails": [
-            {**tail, "variant": row.variant, "parameters": row.key.text(), "records": index.short(row)}
-            for row in workload.rows
-            for tail in tables.tail_texts(row)
-        ],
-        "counters": _counters(workload, index),
-        "phases": [
-            {"variant": row.variant, "parameters": row.key.text(), "costs": costs, "records": index.short(row)}
-            for row in workload.rows
-            if (costs := phase_costs(row.cells))
-        ],
-    }
-
-
-def _row(row: Row, index: tables.RecordIndex) -> dict[str, Any]:
+def _row(row: Row) -> dict[str, Any]:
     estimate = row.comparison.estimate if row.comparison else None
     failed = any(not cell.check_passed for cell in row.cells)
     verdict = row.comparison.verdict if row.comparison else ("base" if row.is_base else "no base here")
     return {
-        "parameters": row.key.text(),
-        "variant": row.variant,
         "floor": row.floor,
         "is_base": row.is_base,
         "score": row.score,
@@ -156,10 +277,8 @@ def _row(row: Row, index: tables.RecordIndex) -> dict[str, Any]:
         "high": estimate.high if estimate else None,
         "verdict": "CHECK FAILED" if failed else verdict,
         "certainty": row.certainty,
-        "launches": row.launches,
         "excluded": row.excluded,
         "metrics": _metrics(row),
-        "records": index.short(row),
     }
 
 
@@ -176,47 +295,3 @@ def _metrics(row: Row) -> list[tuple[str, float]]:
         for name, value in merged.items():
             values.setdefault(name, []).append(value)
     return [(name, median(found)) for name, found in values.items()][:MOST_METRICS]
-
-
-def _counters(workload: WorkloadReport, index: tables.RecordIndex) -> dict[str, Any]:
-    rows = [row for row in workload.rows if any(cell.counters for cell in row.cells)]
-    readings = [(row, counters_per_operation(row)) for row in rows]
-    names = list(dict.fromkeys(name for _, found in readings for name in found))
-    reasons = {}
-    for row in rows:
-        for cell in row.cells:
-            for reading in cell.counters:
-                if reading.get("state") in ("denied", "absent"):
-                    reasons.setdefault((str(reading["name"]), str(reading["state"])), str(reading.get("why") or "no reason recorded"))
-    silent = [name for name in names if all(found.get(name, (None, ""))[0] is None for _, found in readings)]
-    shown = [name for name in names if name not in silent]
-    return {
-        "names": shown,
-        "reasons": [(name, state, why) for (name, state), why in reasons.items()],
-        "rows": [
-            {
-                "variant": row.variant,
-                "parameters": row.key.text(),
-                "ratio": row.comparison.estimate.ratio if row.comparison else (1.0 if row.is_base else None),
-                "values": [found.get(name, (None, "not asked")) for name in shown],
-                "records": index.short(row),
-            }
-            for row, found in readings
-        ],
-    }
-
-
-def _side_by_side(hosts: Sequence[HostReport]) -> list[dict[str, Any]]:
-    """Ratios only: what one host's nanoseconds are to another's is no question of this lab."""
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for host in hosts:
-        for workload in host.workloads:
-            for row in workload.rows:
-                if row.comparison is not None:
-                    place = (workload.name, row.key.text(), row.variant)
-                    found.setdefault(place, {})[host.name] = row.comparison
-    return [
-        {"workload": workload, "parameters": parameters, "variant": variant, "by_host": [by_host.get(host.name) for host in hosts]}
-        for (workload, parameters, variant), by_host in found.items()
-        if len(by_host) > 1
-    ]

@@ -9,11 +9,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from page_map_lab.compare_cells import launch_score
 from page_map_lab.pictures_curves import merged_histogram, percentile
 from page_map_lab.pictures_ratios import counter_name
 from page_map_lab.record_flags import MARK
+from page_map_lab.records import Cell, CellKey
+from page_map_lab.report_attribution import counts_interrupts, phase_table, shootdown_table
 from page_map_lab.report_model import HostReport, Row
+from page_map_lab.statistics import median
 
 CSV_FIELDS = (
     "host", "workload", "variant", "base", "floor", "parameters", "size", "plan", "memory", "metric", "unit", "direction",
@@ -24,6 +29,24 @@ COUNTER_FIELDS = (
     "host", "workload", "variant", "parameters", "counter", "event", "scope", "mode", "value", "enabled_ns", "running_ns",
     "state", "why", "per_operation", "record",
 )  # fmt: skip
+PHASE_FIELDS = (
+    "host", "workload", "variant", "parameters", "phase", "ns_per_operation", "flushes_sent_per_operation", "records",
+)  # fmt: skip
+SHOOTDOWN_FIELDS = (
+    "host", "mechanism", "variant", "parameters", "expected_interrupts", "counted_interrupts", "deviation", "operations",
+    "repetitions", "excluded_repetitions", "verdict", "excluded", "records",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch's part in a number."""
+
+    short: str
+    href: str
+    cell: str
+    score: float | None
+    excluded: int
 
 
 @dataclass
@@ -47,9 +70,17 @@ class RecordIndex:
         path, separator, pointer = source.partition("#")
         return self.relative(Path(path)) + separator + pointer
 
-    def short(self, row: Row) -> list[tuple[str, str]]:
-        """The short names of the row's records, each with the place inside it."""
-        return [(self.names[cell.record.path], f"/cells/{cell.position}") for cell in row.cells]
+    def launch(self, cell: Cell) -> Launch:
+        """One launch behind a number: its short name, a link to the place in its file, and what it measured."""
+        href = f"{quote(self.relative(cell.record.path))}#/cells/{cell.position}"
+        return Launch(self.names[cell.record.path], href, cell.name, launch_score(cell), cell.excluded_count)
+
+    def launches(self, cells: Sequence[Cell]) -> list[Launch]:
+        """Every launch behind a number, the one in the middle first: medians are made of that one."""
+        found = [self.launch(cell) for cell in cells]
+        scores = [launch.score for launch in found if launch.score is not None]
+        middle = median(scores) if scores else 0.0
+        return sorted(found, key=lambda launch: abs(launch.score - middle) if launch.score is not None else float("inf"))
 
 
 def csv_text(fields: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
@@ -75,7 +106,7 @@ def cell_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[
                     "variant": row.variant,
                     "base": comparison.base if comparison else (row.variant if row.is_base else None),
                     "floor": int(row.floor),
-                    "parameters": " ".join(f"{name}={value}" for name, value in row.key.parameters),
+                    "parameters": parameters_of(row.key),
                     "size": row.key.size,
                     "plan": row.key.plan,
                     "memory": row.key.memory,
@@ -111,10 +142,54 @@ def counter_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[di
                             "host": host.name,
                             "workload": workload.name,
                             "variant": row.variant,
-                            "parameters": " ".join(f"{name}={value}" for name, value in row.key.parameters),
+                            "parameters": parameters_of(row.key),
                             "counter": counter_name(reading),
                             "record": index.place(cell.source()),
                         }
+
+
+def phase_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[str, Any]]:
+    """One flat row for each phase of each removal."""
+    for host in hosts:
+        for workload in host.workloads:
+            for found in phase_table(workload):
+                for phase, cost in found.costs.items():
+                    yield {
+                        "host": host.name,
+                        "workload": workload.name,
+                        "variant": found.row.variant,
+                        "parameters": parameters_of(found.row.key),
+                        "phase": phase,
+                        "ns_per_operation": cost,
+                        "flushes_sent_per_operation": found.flushes.get(phase),
+                        "records": " ".join(index.place(cell.source()) for cell in found.row.cells),
+                    }
+
+
+def shootdown_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[str, Any]]:
+    """One flat row for each cell of the shootdown workload: interrupts expected and counted."""
+    for host in hosts:
+        for row in shootdown_table(host.workloads):
+            yield {
+                "host": host.name,
+                "mechanism": counts_interrupts(host)[1],
+                "variant": row.variant,
+                "parameters": parameters_of(row.key),
+                "expected_interrupts": row.expected,
+                "counted_interrupts": row.counted,
+                "deviation": row.deviation,
+                "operations": row.operations,
+                "repetitions": row.repetitions,
+                "excluded_repetitions": len(row.excluded),
+                "verdict": row.verdict,
+                "excluded": "; ".join(f"{index.place(cell.source())}/repetitions/{r.index}: {why}" for cell, r, why in row.excluded),
+                "records": " ".join(index.place(cell.source()) for cell in row.cells),
+            }
+
+
+def parameters_of(key: CellKey) -> str:
+    """The parameters as `name=value` words."""
+    return " ".join(f"{name}={value}" for name, value in key.parameters)
 
 
 def tail_texts(row: Row) -> list[dict[str, Any]]:

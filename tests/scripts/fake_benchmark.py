@@ -200,6 +200,32 @@ def misbehaviour_of(workload: str, options: dict) -> str:
     return kind if not variant or variant in options.get("--variant", []) else ""
 
 
+def be_profiled(commands: str, answers: str) -> None:
+    """Switches the profiler on, works a moment, and switches it off, as a benchmark does."""
+    with open(commands, "r+b", buffering=0) as to, open(answers, "r+b", buffering=0) as back:
+        to.write(b"enable\n")
+        back.read(16)
+        until = time.monotonic() + 0.2
+        while time.monotonic() < until:
+            sum(range(1000))
+            time.sleep(0.001)
+        to.write(b"disable\n")
+        back.read(16)
+
+
+def marks_of(workload: str) -> list[dict]:
+    """The marks of one watched removal, which had two phases and one victim."""
+    if workload != "remove":
+        return []
+    now, me = time.monotonic_ns(), os.getpid()
+    spans = [("removal", "initiator", me, 0, 1000), ("mark", "initiator", me, 100, 200), ("shoot_down", "initiator", me, 200, 900)]
+    spans += [("at work", "victim", me + 1, 0, 1000), ("stall", "victim", me + 1, 300, 500)]
+    return [
+        {"cell": workload, "name": name, "role": role, "run": 1, "thread": thread, "started_ns": now + start, "ended_ns": now + end}
+        for name, role, thread, start, end in spans
+    ]
+
+
 def main(workload: str, arguments: list[str]) -> int:
     """What the binary does."""
     if arguments == ["--describe"]:
@@ -222,6 +248,10 @@ def main(workload: str, arguments: list[str]) -> int:
         time.sleep(1000)
     if kind == "slow":
         time.sleep(0.5)
+    if "--profiler-control" in options:
+        be_profiled(*options["--profiler-control"][0].split(","))
+    if "--timeline" in options:
+        Path(options["--timeline"][0]).write_text(json.dumps({"clock": "CLOCK_MONOTONIC", "marks": marks_of(workload)}))
     path = Path(options["--record"][0])
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(record_of(workload, options, arguments, kind)))

@@ -318,6 +318,14 @@ def shootdown_launch(noise: Noise, index: int) -> dict[str, Any]:
                 }
                 parameters = {"pages": pages, "layout": layout, "victims_touch": "outside", "threads": 2}
                 made = cell("shootdown", variant, parameters, _scores(noise, launch, nanoseconds), score, metrics=metrics)
+                for repetition in made["repetitions"]:
+                    repetition["metrics"] = {
+                        "interrupts_per_operation": float(interrupts),
+                        # One of them is made to disagree, so that a report has something to find.
+                        "expected_interrupts_per_operation": interrupts / (0.8 if variant == "floor:raw_mprotect_ranged" else 1.0),
+                        "operations": 400.0,
+                        "operations_discarded": 1.0,
+                    }
                 if pages == 512 and layout == "contiguous":
                     generator = noise.generator
                     made["histograms"] = [
@@ -351,6 +359,9 @@ def remove_launch(noise: Noise, index: int) -> dict[str, Any]:
             costs = {**PHASE_COSTS, "shoot down": shoot, "mark": 9.0 * layout, "write back": dirty * 14.0}
             scores = _scores(noise, launch, sum(costs.values()))
             phases = [{"name": name, "ns": round(cost * 512 * 100), "operations": 512 * 100} for name, cost in costs.items()]
+            for phase in phases:
+                sent = {"shoot down": 512.0 if "per_page" in variant else 1.0}.get(phase["name"], 0.0)
+                phase["counters"] = [counter("tlb_flush_remote_sent_intent", sent, 1, role="initiator", mode="kernel")]
             parameters = {"pages": 512, "dirty_percent": dirty, "threads": 1}
             cells.append(cell("remove", variant, parameters, scores, score, phases=phases))
     return record(cells, index)

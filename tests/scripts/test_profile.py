@@ -1,7 +1,10 @@
 """`lab profile`: the session folder, with and without perf."""
 
+import json
+import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 import fake_benchmark
 import pytest
@@ -80,3 +83,35 @@ def test_a_session_is_not_overwritten_and_a_failed_check_is_5(folder: Path, tmp_
     (tmp_path / "session" / "kept").write_text("")
     assert lab(folder, "profile", "remove", "floor:*", "--out", str(tmp_path / "session")).failed_with(2, "not an empty")
     assert lab(folder, "profile", "remove", "floor:*", "--out", str(tmp_path / "new"), FAKE_REMOVE="check").code == 5
+
+
+@pytest.mark.skipif(perf.why_absent() is not None, reason=perf.why_absent() or "")
+def test_a_session_of_two_variants_has_every_view_or_says_why_not(folder: Path, tmp_path: Path) -> None:
+    session = tmp_path / "session"
+    finished = lab(folder, "profile", "remove", BASE + "per_page", BASE + "batched", "--seconds", "0.1", "--out", str(session))
+    assert finished.code == 0, finished.err
+    assert finished.out.strip().splitlines()[-1] == str(session)
+    page = (session / "index.html").read_text()
+    assert page.index(BASE + "per_page") < page.index(BASE + "batched")
+    for name in ("per_page", "batched"):
+        drawn = (session / f"layout-radix+read-rcu_qsbr+shootdown-{name}" / "flame.svg").read_text()
+        assert "<svg" in drawn and "samples" in drawn
+    assert "points" in (session / "difference-1.svg").read_text()
+    if not Machine().has_pmu():
+        assert page.count("this machine shows no PMU") == 3
+    for source in re.findall(r'<img src="([^"]+)"', page):
+        assert (session / unquote(source)).is_file(), source
+    assert not re.search(r'(src|href)="https?:', page)
+    if (session / "timeline.json").exists():
+        events = json.loads((session / "timeline.json").read_text())["traceEvents"]
+        assert {"removal", "mark", "stall"} <= {event["name"] for event in events}
+        rows = json.loads((session / "attribution.json").read_text())["rows"]
+        assert {row["phase"] for row in rows} >= {"mark", "shoot_down"} and len({row["variant"] for row in rows}) == 2
+    else:
+        assert "Not to be had here" in page
+
+
+@pytest.mark.skipif(perf.why_absent() is not None, reason=perf.why_absent() or "")
+def test_an_event_that_cannot_be_sampled_is_named(folder: Path, tmp_path: Path) -> None:
+    finished = lab(folder, "profile", "remove", BASE + "batched", "--event", "no:such", "--out", str(tmp_path / "session"))
+    assert finished.failed_with(2, "no:such", "perf list")

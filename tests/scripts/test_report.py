@@ -9,9 +9,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import synthetic_records as synthetic
 from lab_process import Finished, lab
+
+from page_map_lab import records, report_attribution, report_model, trace_attribution
 
 BASE = "layout:radix/read:rcu_qsbr"
 FLAT = "layout:flat/read:rcu_qsbr"
@@ -64,7 +67,7 @@ class Resources(html.parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
-        if tag in ("script", "link", "iframe", "object", "embed"):
+        if tag in ("link", "iframe", "object", "embed"):
             self.fetched.append(tag)
         for name in ("src", "srcset", "data"):
             if found.get(name):
@@ -144,6 +147,65 @@ def test_the_markdown_has_the_answers_and_the_pictures(two_node: Path) -> None:
         assert (two_node / picture).exists()
 
 
+def test_the_pdf_and_the_tables_for_a_paper_are_made_on_request(tmp_path: Path) -> None:
+    folder = synthetic.write(synthetic.simple_run({**COSTS, "layout:a&b_c/read:rcu_qsbr": 12.0}), tmp_path / "run")
+    assert report(folder, "--out", tmp_path / "out", "--formats", "pdf,tex").code == 0
+    files = list((tmp_path / "out" / "pictures").iterdir())
+    assert files and all(file.suffix == ".pdf" and file.read_bytes().startswith(b"%PDF") for file in files)
+    text = (tmp_path / "out" / "report.tex").read_text(encoding="utf-8")
+    assert r"\toprule" in text and r"\texttt{layout:a\&b\_c/read:rcu\_qsbr}" in text
+    assert text.count(r"\begin{") == text.count(r"\end{") and not (tmp_path / "out" / "report.html").exists()
+    assert report(folder, "--formats", "docx").failed_with(2, "docx", "html")
+
+
+def test_phases_say_whether_it_is_the_tlb_or_the_lock(two_node: Path, page: str) -> None:
+    assert "Is it the TLB or the lock?" in page
+    rows = list(csv.DictReader((two_node / "phases.csv").open(encoding="utf-8")))
+    per_page = {row["phase"]: row for row in rows if "per_page" in row["variant"] and "dirty_percent=0" in row["parameters"]}
+    assert float(per_page["shoot down"]["flushes_sent_per_operation"]) == 512
+    assert float(per_page["mark"]["flushes_sent_per_operation"]) == 0
+    assert re.search(r"99 % in phases that flush \(shoot down\)", page)
+
+
+def test_a_profiles_table_stands_beside_the_records(tmp_path: Path) -> None:
+    folder = synthetic.write({"remove.json": synthetic.remove_launch(synthetic.Noise(np.random.default_rng(1)), 0)}, tmp_path / "run")
+    kinds = {kind: 0.0 for kind in trace_attribution.KINDS}
+    rows = [{"variant": "layout:radix", "phase": "flush", "total_ns": 12345.0, "kinds": {**kinds, "waiting for locks": 777.0}}]
+    (folder / "session").mkdir()
+    found = trace_attribution.Attribution(synthetic.HOST["name"], "remove", 5, rows)
+    trace_attribution.write(folder / "session" / trace_attribution.FILE_NAME, found)
+    assert report(folder, "--out", tmp_path / "out", "--formats", "html").code == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "from a trace of 5 removals" in page and "777.0" in page and "takes a trace" not in page
+
+
+def test_expected_and_counted_interrupts_are_a_table(two_node: Path, page: str) -> None:
+    rows = list(csv.DictReader((two_node / "shootdowns.csv").open(encoding="utf-8")))
+    by_verdict = {row["verdict"] for row in rows}
+    assert by_verdict == {"agree", "differ"} and all(row["mechanism"] == "ipi" for row in rows)
+    wrong = [row for row in rows if row["verdict"] == "differ"]
+    assert {row["variant"] for row in wrong} == {"floor:raw_mprotect_ranged"} and float(wrong[0]["deviation"]) == pytest.approx(-0.2)
+    listed = next(row for row in rows if row["variant"] == "shootdown:per_page" and "pages=512" in row["parameters"])
+    assert "the victim was descheduled" in listed["excluded"] and "/repetitions/0" in listed["excluded"]
+    assert int(listed["excluded_repetitions"]) == 1 and float(listed["expected_interrupts"]) == 512
+    assert "Expected and counted interrupts" in page
+
+
+def test_a_repetition_whose_victim_left_proves_nothing() -> None:
+    metrics = {"expected_interrupts_per_operation": 1.0, "interrupts_per_operation": 0.9, "operations": 100.0, "operations_discarded": 1.0}
+
+    def row(**more: float) -> report_attribution.ShootdownRow:
+        made = synthetic.cell("shootdown", "shootdown:batched", {"pages": 8}, [1.0])
+        made["repetitions"][0]["metrics"] = {**metrics, **more}
+        record = records._build(Path("r.json"), synthetic.record([made]), plain=False)
+        return report_attribution.shootdown_table(report_model.build([record])[0].workloads)[0]
+
+    assert row().verdict == "differ" and row().deviation == pytest.approx(-0.1)
+    assert row(interrupts_per_operation=0.96).verdict == "agree"
+    assert row(operations_discarded=2.0).verdict == "no proof"
+    assert "left its processor in 2 of 100" in row(operations_discarded=2.0).excluded[0][2]
+
+
 def small_host(folder: Path) -> Path:
     """A shared virtual machine with one node and no PMU, with one shootdown workload of victims that were not measured."""
     host = {**synthetic.HOST, "name": "fixture-small-vm-00000001", "shared_virtual_machine": True, "numa_nodes": 1, "packages": 1}
@@ -185,7 +247,8 @@ def test_words_from_a_record_cannot_become_markup(tmp_path: Path) -> None:
     name = "layout:<script>alert(1)/read:rcu_qsbr"
     files = synthetic.simple_run({BASE: 11.0, name: 12.0})
     assert report(synthetic.write(files, tmp_path), "--out", tmp_path / "out").code == 0
-    assert "<script" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page and page.count("<script") == 1
 
 
 def test_a_run_of_single_launches_is_reported_without_intervals(tmp_path: Path) -> None:

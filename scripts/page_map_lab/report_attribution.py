@@ -1,0 +1,173 @@
+"""Two tables that say why: where a removal's time goes, phase by phase, and whether the interrupts that a policy should cost
+are those that arrived. Both come from the records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from page_map_lab.pictures_machine import metric_of, phase_costs
+from page_map_lab.records import Cell, CellKey, Repetition
+from page_map_lab.report_model import HostReport, Row, WorkloadReport
+from page_map_lab.statistics import median
+
+SENT = "tlb_flush_remote_sent_intent"
+# Bar for an agreement of expected and counted interrupts, and how much of a repetition its victims may have missed: what they
+# missed biases the count by no more than that, which has to stay well inside the bar.
+AGREEMENT = 0.05
+MOST_MISSED = 0.01
+MOST_EXCLUDED = 0.10
+INTERRUPT_MECHANISMS = ("ipi", "ipi_paravirtual")
+
+
+@dataclass(frozen=True)
+class PhaseRow:
+    """One variant's removal: time a phase in ns, and what was counted for each removal; None where it was not."""
+
+    row: Row
+    costs: dict[str, float]
+    flushes: dict[str, float]
+    system_calls: float | None
+    interrupts: float | None
+    victim_stall_ns: float | None
+    waits: float | None
+
+    @property
+    def total(self) -> float:
+        """All phases together."""
+        return sum(self.costs.values())
+
+    @property
+    def flushing_share(self) -> float | None:
+        """The share of the time that is spent in phases that sent flushes to other processors; None where nobody counted."""
+        if not self.flushes or self.total <= 0:
+            return None
+        return sum(cost for name, cost in self.costs.items() if self.flushes.get(name)) / self.total
+
+    @property
+    def verdict(self) -> str:
+        """The TLB or the lock, in a few words."""
+        share = self.flushing_share
+        if share is None:
+            return "flushes were not counted"
+        flushing = ", ".join(name.replace("_", " ") for name in self.costs if self.flushes.get(name))
+        waiting = " and waits" if self.waits is not None and self.waits >= 1 and share < 0.5 else ""
+        return f"{100 * share:.0f} % in phases that flush ({flushing or 'none'}){waiting}"
+
+
+def phase_table(workload: WorkloadReport) -> list[PhaseRow]:
+    """A row for each variant and set of parameters with phases."""
+    return [
+        PhaseRow(
+            row,
+            costs,
+            _flushes(row.cells),
+            metric_of(row, "system_calls_per_operation"),
+            metric_of(row, "interrupts_per_operation"),
+            metric_of(row, "victim_stall_ns_per_operation"),
+            _counted(row.cells, "context_switches", "initiator"),
+        )
+        for row in workload.rows
+        if (costs := phase_costs(row.cells))
+    ]
+
+
+def _flushes(cells: Sequence[Cell]) -> dict[str, float]:
+    """Phase to flushes sent in it, the median of the launches; empty where the flushes were not counted."""
+    found: dict[str, list[float]] = {}
+    for cell in cells:
+        for phase in cell.phases:
+            for reading in phase.get("counters") or ():
+                if reading["name"] == SENT and reading.get("per_operation") is not None:
+                    found.setdefault(str(phase["name"]), []).append(float(reading["per_operation"]))
+    return {name: median(values) for name, values in found.items()}
+
+
+def _counted(cells: Sequence[Cell], name: str, role: str) -> float | None:
+    values = [
+        float(reading["per_operation"])
+        for cell in cells
+        for reading in cell.counters
+        if reading["name"] == name and reading.get("role") == role and reading.get("per_operation") is not None
+    ]
+    return median(values) if values else None
+
+
+@dataclass
+class ShootdownRow:
+    """One variant at one set of parameters: interrupts that its flushes should cost its victims, and those counted there."""
+
+    key: CellKey
+    variant: str
+    cells: tuple[Cell, ...]
+    expected: float | None = None
+    counted: float | None = None
+    operations: int = 0
+    repetitions: int = 0
+    excluded: list[tuple[Cell, Repetition, str]] = field(default_factory=list)
+
+    @property
+    def deviation(self) -> float | None:
+        """How far the counted are from the expected, as a share of these."""
+        return None if not self.expected or self.counted is None else self.counted / self.expected - 1
+
+    @property
+    def excluded_share(self) -> float:
+        """The share of the repetitions that prove nothing."""
+        return len(self.excluded) / self.repetitions if self.repetitions else 0.0
+
+    @property
+    def verdict(self) -> str:
+        """Whether the two agree, as far as that was proven."""
+        if self.deviation is None:
+            return "no proof"
+        agrees = "agree" if abs(self.deviation) <= AGREEMENT else "differ"
+        return agrees if self.excluded_share <= MOST_EXCLUDED else f"{agrees}, too many excluded"
+
+
+def counts_interrupts(host: HostReport) -> tuple[bool, str]:
+    """Whether this machine shoots down with interrupts at all, and what it is said to do."""
+    mechanism = host.facts.get("tlb_mechanism")
+    name = str(mechanism.get("value") if isinstance(mechanism, dict) else mechanism or "unknown")
+    return name in INTERRUPT_MECHANISMS or name == "unknown", name
+
+
+def shootdown_table(workloads: Iterable[WorkloadReport]) -> list[ShootdownRow]:
+    """Expected and counted interrupts of every cell of the shootdown workload that records both."""
+    return [_shootdown_row(row) for workload in workloads if workload.name == "shootdown" for row in workload.rows if _has_both(row)]
+
+
+def _has_both(row: Row) -> bool:
+    return any("expected_interrupts_per_operation" in r.metrics for cell in row.cells for r in cell.repetitions)
+
+
+def _shootdown_row(row: Row) -> ShootdownRow:
+    made = ShootdownRow(row.key, row.variant, row.cells)
+    expected = counted = 0.0
+    for cell in row.cells:
+        for repetition in cell.repetitions:
+            made.repetitions += 1
+            metrics = repetition.metrics
+            operations = float(metrics.get("operations") or 0)
+            why = _why_no_proof(repetition, metrics, operations)
+            if why:
+                made.excluded.append((cell, repetition, why))
+                continue
+            made.operations += int(operations)
+            expected += metrics["expected_interrupts_per_operation"] * operations
+            counted += metrics["interrupts_per_operation"] * operations
+    if made.operations:
+        made.expected, made.counted = expected / made.operations, counted / made.operations
+    return made
+
+
+def _why_no_proof(repetition: Repetition, metrics: dict[str, Any], operations: float) -> str:
+    if repetition.excluded is not None:
+        return repetition.excluded
+    if metrics.get("interrupts_per_operation") is None or metrics.get("expected_interrupts_per_operation") is None:
+        return "interrupts were not counted"
+    missed = float(metrics.get("operations_discarded") or 0)
+    if operations <= 0 or missed > MOST_MISSED * operations:
+        return f"a victim left its processor in {missed:.0f} of {operations:.0f} operations"
+    return ""

@@ -1,0 +1,195 @@
+"""What the time inside a removal's phases was: system calls, flushes, interrupts, waiting for locks, grace periods, own work.
+
+Made of the lab's own marks (when each phase began and ended) and of the kernel's tracepoints on the same clock. A moment that
+is several of these at once (a flush is inside a system call) counts as the first of KINDS, so that the kinds add up to the phase.
+A lock that is spun for in user space calls nobody: it is own work here, and shows in the samples instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from page_map_lab.perf_script import TraceEvent, system_call_name
+from page_map_lab.statistics import median
+
+GRACE, LOCK, DESCHEDULED, FLUSH, INTERRUPT, CALL, OWN = KINDS = (
+    "grace periods", "waiting for locks", "descheduled", "flushes", "interrupts", "system calls", "own work",
+)  # fmt: skip
+SWITCH = "PERF_RECORD_SWITCH"
+AROUND = "around the phases"
+FILE_NAME = "attribution.json"
+SENT_REASON, RECEIVED_REASON = 4, 1
+# Which system calls are a grace period, and which wait for a lock.
+GRACE_CALLS, LOCK_CALLS = ("membarrier",), ("futex", "sched_yield")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something that a thread did from when to when."""
+
+    kind: str
+    name: str
+    thread: int
+    cpu: int
+    started_ns: int
+    ended_ns: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One of the lab's own marks."""
+
+    cell: str
+    name: str
+    role: str
+    run: int
+    thread: int
+    started_ns: int
+    ended_ns: int
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The table of one session; `rows` hold variant, phase, total_ns and kinds."""
+
+    host: str
+    workload: str
+    removals: int
+    rows: list[dict[str, Any]]
+    path: Path = Path(FILE_NAME)
+
+
+def read_marks(path: Path) -> list[Mark]:
+    """The marks that a benchmark wrote with --timeline."""
+    return [Mark(**mark) for mark in json.loads(path.read_text(encoding="utf-8"))["marks"]]
+
+
+def write(path: Path, found: Attribution) -> None:
+    """Keeps the table where `lab report` finds it."""
+    path.write_text(json.dumps({key: value for key, value in asdict(found).items() if key != "path"}, indent=1) + "\n", encoding="utf-8")
+
+
+def find(paths: Sequence[Path]) -> list[Attribution]:
+    """The tables of every session below the folders."""
+    files = sorted({file for path in paths if path.is_dir() for file in path.rglob(FILE_NAME)})
+    return [Attribution(**json.loads(file.read_text(encoding="utf-8")), path=file) for file in files]
+
+
+def spans_of(events: Sequence[TraceEvent]) -> list[Span]:
+    """Pairs each entry with its exit: system calls and lock waits by thread, interrupts by processor, switches by thread; and flushes, which
+    last from their sending to the last answer that came within the system call."""
+    open_calls: dict[int, TraceEvent] = {}
+    open_waits: dict[int, TraceEvent] = {}
+    gone: dict[int, TraceEvent] = {}
+    open_interrupts: dict[tuple[int, str], TraceEvent] = {}
+    spans: list[Span] = []
+    sent: list[TraceEvent] = []
+    for event in sorted(events, key=lambda event: event.time_ns):
+        system, _, name = event.name.partition(":")
+        if event.name == "raw_syscalls:sys_enter":
+            open_calls[event.thread] = event
+        elif event.name == "raw_syscalls:sys_exit" and event.thread in open_calls:
+            entered = open_calls.pop(event.thread)
+            call = system_call_name(entered.number("NR"))
+            kind = GRACE if call in GRACE_CALLS else LOCK if call in LOCK_CALLS else CALL
+            spans.append(_span(kind, call, entered, event))
+        elif event.name == "lock:contention_begin":
+            open_waits[event.thread] = event
+        elif event.name == "lock:contention_end" and event.thread in open_waits:
+            spans.append(_span(LOCK, "kernel lock", open_waits.pop(event.thread), event))
+        elif event.name == SWITCH and event.fields.startswith("OUT"):
+            gone[event.thread] = event
+        elif event.name == SWITCH and event.thread in gone:
+            spans.append(_span(DESCHEDULED, "descheduled", gone.pop(event.thread), event))
+        elif system == "irq_vectors" and name.endswith("_entry"):
+            open_interrupts[(event.cpu, name.removesuffix("_entry"))] = event
+        elif system == "irq_vectors" and (event.cpu, name.removesuffix("_exit")) in open_interrupts:
+            began = open_interrupts.pop((event.cpu, name.removesuffix("_exit")))
+            spans.append(_span(INTERRUPT, name.removesuffix("_exit"), began, event))
+        elif event.name == "tlb:tlb_flush" and event.reason() == SENT_REASON:
+            sent.append(event)
+    return sorted([*spans, *_flushes(sent, spans)], key=lambda span: span.started_ns)
+
+
+def _span(kind: str, name: str, began: TraceEvent, ended: TraceEvent) -> Span:
+    return Span(kind, name, began.thread, began.cpu, began.time_ns, ended.time_ns)
+
+
+def _flushes(sent: Iterable[TraceEvent], spans: Sequence[Span]) -> list[Span]:
+    calls: dict[int, list[Span]] = defaultdict(list)
+    for span in spans:
+        if span.kind in (CALL, GRACE):
+            calls[span.thread].append(span)
+    answers = [span for span in spans if span.kind == INTERRUPT and span.name.startswith("call_function")]
+    found, position = [], 0
+    for event in sent:
+        while position < len(answers) and answers[position].ended_ns < event.time_ns:
+            position += 1
+        around = next((c for c in calls[event.thread] if c.started_ns <= event.time_ns <= c.ended_ns), None)
+        limit = around.ended_ns if around else event.time_ns
+        last: dict[int, int] = {}
+        for answer in answers[position:]:
+            if answer.started_ns > limit:
+                break
+            if answer.cpu != event.cpu and answer.ended_ns <= limit:
+                last.setdefault(answer.cpu, answer.ended_ns)
+        found.append(Span(FLUSH, "flush", event.thread, event.cpu, event.time_ns, max(last.values(), default=event.time_ns)))
+    return found
+
+
+def attribute(started_ns: int, ended_ns: int, spans: Iterable[Span]) -> dict[str, int]:
+    """How the nanoseconds of an interval of one thread divide into KINDS; they add up to it."""
+    changes: list[tuple[int, int, str]] = []
+    for span in spans:
+        begin, end = max(span.started_ns, started_ns), min(span.ended_ns, ended_ns)
+        if begin < end:
+            changes += [(begin, 1, span.kind), (end, -1, span.kind)]
+    active = dict.fromkeys(KINDS, 0)
+    active[OWN] = 1
+    found = dict.fromkeys(KINDS, 0)
+    before = started_ns
+    for moment, change, kind in sorted(changes):
+        found[next(k for k in KINDS if active[k])] += moment - before
+        active[kind] += change
+        before = moment
+    found[OWN if not any(active[k] for k in KINDS[:-1]) else next(k for k in KINDS if active[k])] += ended_ns - before
+    return found
+
+
+def runs_of(marks: Sequence[Mark]) -> dict[int, list[Mark]]:
+    """The marks of each watched removal."""
+    runs: dict[int, list[Mark]] = defaultdict(list)
+    for mark in marks:
+        runs[mark.run].append(mark)
+    return dict(runs)
+
+
+def attribution_rows(variant: str, marks: Sequence[Mark], spans: Sequence[Span]) -> tuple[int, list[dict[str, Any]]]:
+    """The medians over the watched removals of one variant: one row a phase, and one for what is around the phases."""
+    totals: dict[str, list[int]] = defaultdict(list)
+    kinds: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    runs = runs_of(marks)
+    for run in runs.values():
+        whole = next((mark for mark in run if mark.name == "removal"), None)
+        if whole is None:
+            continue
+        mine = [span for span in spans if span.thread == whole.thread]
+        phases = [mark for mark in run if mark.role == "initiator" and mark is not whole]
+        parts = {mark.name: (mark.ended_ns - mark.started_ns, attribute(mark.started_ns, mark.ended_ns, mine)) for mark in phases}
+        everything = attribute(whole.started_ns, whole.ended_ns, mine)
+        around = {kind: everything[kind] - sum(found[kind] for _, found in parts.values()) for kind in KINDS}
+        parts[AROUND] = (sum(around.values()), around)
+        for name, (total, found) in parts.items():
+            totals[name].append(total)
+            for kind in KINDS:
+                kinds[name][kind].append(found[kind])
+    rows = [
+        {"variant": variant, "phase": name, "total_ns": median(values), "kinds": {kind: median(kinds[name][kind]) for kind in KINDS}}
+        for name, values in totals.items()
+    ]
+    return len(runs), rows

@@ -1,0 +1,45 @@
+"""Opens a page in headless Chromium and reports what became of it there. Only a copy of the page with a probe is opened, in a
+frame of the width that is asked for: a window of Chromium's own is never narrower than 500 pixels."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium")
+
+_BEFORE = "<script>window.problems = []; addEventListener('error', (event) => problems.push(event.message || 'a resource failed'), true);</script>"
+_AFTER = """<script>
+addEventListener('load', () => {
+  const facts = (() => { %s })();
+  const fetched = performance.getEntriesByType('resource').map((entry) => entry.name);
+  parent.postMessage(JSON.stringify({problems, fetched, width: innerWidth, height: innerHeight, facts}), '*');
+});
+</script>"""
+_FRAME = """<html><head><meta charset="utf-8"></head><body style="margin: 0"><pre id="facts"></pre><script>
+addEventListener('message', (event) => { document.getElementById('facts').textContent = event.data; });
+</script><iframe src="%s" width="%d" height="%d" style="border: 0"></iframe></body></html>"""
+
+
+def opened(page: Path, folder: Path, probe: str, width: int = 1440, height: int = 900, address: str = "", dark: bool = False) -> dict[str, Any]:
+    """Opens `page` and evaluates `probe`, the body of a function that returns facts; says also what failed and was fetched."""
+    text = page.read_text(encoding="utf-8")
+    copy = page.with_name(f"probed-{page.name}")
+    copy.write_text(text.replace("<meta charset", _BEFORE + "<meta charset", 1) + _AFTER % probe, encoding="utf-8")
+    frame = folder / "frame.html"
+    frame.write_text(_FRAME % (html.escape(f"file://{copy}{address}"), width, height), encoding="utf-8")
+    settings = ["--blink-settings=preferredColorScheme=0"] if dark else []
+    command = [
+        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}", *settings,
+        f"--window-size={width + 100},{height + 200}", "--virtual-time-budget=3000", "--dump-dom", f"file://{frame}",
+    ]  # fmt: skip
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, check=False)
+    finally:
+        copy.unlink()
+    found = re.search(r'<pre id="facts">(.+?)</pre>', finished.stdout, re.DOTALL)
+    assert found, finished.stderr[-500:]
+    return json.loads(html.unescape(found.group(1)))
