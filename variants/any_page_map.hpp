@@ -31,6 +31,9 @@ struct [[nodiscard]] AnyCounted {
 /// A region, whatever the variant.
 class AnyRegion;
 
+/// The address space of a worker, whatever the variant.
+class AnySpace;
+
 class AnyPageMap {
 public:
     struct Options {
@@ -40,6 +43,7 @@ public:
         bool with_memory = true;
         bool keep_memory = false;
         std::size_t arena_budget_bytes = std::numeric_limits<std::size_t>::max();
+        std::size_t shootdown_spaces = default_shootdown_spaces;
         std::function<bool()> reclaim{};
     };
 
@@ -67,6 +71,10 @@ public:
     virtual std::uint64_t slot_bits(AnyCounted page) = 0;
 
     virtual Result<AnyRegion*> add_region(const RegionOptions& options) = 0;
+    /// The space of a worker, which outlives it; its faults are served as long as the object lives.
+    virtual std::shared_ptr<AnySpace> space_of(Worker& worker) = 0;
+    virtual Result<AnyRegion*> add_region_in(AnySpace& space, const RegionOptions& options) = 0;
+    virtual Status remove_regions(AnySpace& space) = 0;
     virtual Status remove_region(AnyRegion* region) = 0;
     virtual Status protect_region(AnyRegion* region, Access protection) = 0;
     virtual void set_region_locked(AnyRegion* region, bool locked) = 0;

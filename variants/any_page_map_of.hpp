@@ -23,6 +23,7 @@ public:
                 .store = options.store,
                 .memory = memory_.get(),
                 .keep_memory = options.keep_memory,
+                .shootdown_spaces = options.shootdown_spaces,
                 .reclaim = options.reclaim}) {}
 
     std::shared_ptr<void> register_thread() override { return std::make_shared<typename Map::Thread>(); }
@@ -61,12 +62,16 @@ public:
     }
 
     Result<AnyRegion*> add_region(const RegionOptions& options) override {
-        Result<RegionType*> added = map_.add_region(Map::Space::this_process(), options);
-        if (!added) {
-            return tl::unexpected(std::move(added.error()));
-        }
-        return reinterpret_cast<AnyRegion*>(*added);
+        return add_region_to(Map::Space::this_process(), options);
     }
+    std::shared_ptr<AnySpace> space_of(Worker& worker) override {
+        const auto space = std::make_shared<typename Map::Space>(worker);
+        return {space, reinterpret_cast<AnySpace*>(space.get())};
+    }
+    Result<AnyRegion*> add_region_in(AnySpace& space, const RegionOptions& options) override {
+        return add_region_to(of(space), options);
+    }
+    Status remove_regions(AnySpace& space) override { return of(space).remove_regions(); }
     Status remove_region(AnyRegion* region) override { return map_.remove_region(of(region)); }
     Status protect_region(AnyRegion* region, Access protection) override {
         return map_.protect_region(*of(region), protection);
@@ -103,6 +108,14 @@ private:
     }
     static Counted of(AnyCounted page) noexcept {
         return {static_cast<Slot<typename Map::Machine>*>(page.slot), page.frame};
+    }
+    static typename Map::Space& of(AnySpace& space) noexcept { return reinterpret_cast<typename Map::Space&>(space); }
+    Result<AnyRegion*> add_region_to(typename Map::Space& space, const RegionOptions& options) {
+        Result<RegionType*> added = map_.add_region(space, options);
+        if (!added) {
+            return tl::unexpected(std::move(added.error()));
+        }
+        return reinterpret_cast<AnyRegion*>(*added);
     }
     static RegionType* of(AnyRegion* region) noexcept { return reinterpret_cast<RegionType*>(region); }
 

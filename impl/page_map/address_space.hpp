@@ -1,4 +1,7 @@
-// An address space: its page-table lock, the regions in it, and whose fault is whose.
+// An address space: its page-table lock, the regions in it, whose fault is whose, and how its hardware is changed.
+//
+// The threads of this process are one; each worker process is another, whose page tables its agent changes on request.
+// Which of the two a space is decides a branch before a system call, and nothing in a loop.
 //
 // Invariant 7, lock order: page map, then address space. Nothing takes a page map's lock inside the page-table lock. The
 // list lock is innermost: nothing is locked inside it.
@@ -6,12 +9,15 @@
 // Thread safety: all members.
 #pragma once
 
+#include <unistd.h>
+
 #include <map>
 #include <utility>
 
 #include "impl/page_map/fault_handler.hpp"
 #include "impl/page_map/map_lock.hpp"
 #include "impl/page_map/region.hpp"
+#include "impl/page_map/worker.hpp"
 
 namespace page_map_lab {
 
@@ -22,6 +28,77 @@ public:
     static AddressSpace& this_process() {
         static AddressSpace& space = *new AddressSpace;
         return space;
+    }
+
+    /// The address space of a worker process, whose faults are served here from now on. `worker` outlives it. Throws
+    /// std::runtime_error where the system has no room.
+    explicit AddressSpace(Worker& worker) : worker_(&worker) { worker.begin_service(*this); }
+
+    /// A worker's; its regions were removed.
+    ~AddressSpace() {
+        check(worker_ != nullptr, "this process's address space lives as long as the process");
+        worker_->end_service();
+        check(regions_.empty(), "an address space goes away after its regions");
+    }
+    AddressSpace(const AddressSpace&) = delete;
+    AddressSpace& operator=(const AddressSpace&) = delete;
+
+    /// The worker whose space it is; nullptr for this process's own.
+    Worker* worker() const noexcept { return worker_; }
+    pid_t process() const noexcept { return worker_ == nullptr ? ::getpid() : worker_->process(); }
+
+    /// A worker's space whose access cannot be taken, because the worker was killed and does not end. What is present
+    /// there stays as it is.
+    bool lost() const noexcept { return worker_ != nullptr && worker_->agent().lost(); }
+
+    /// Sets the rights of [base, base + bytes) in this space; taken rights have reached every core when it returns. A
+    /// worker that has ended has no rights left, and says yes to everything. Errors: the machine's; unavailable where the
+    /// space is lost.
+    Status set_access(std::byte* base, std::size_t bytes, Access access) noexcept {
+        if (worker_ == nullptr) [[likely]] {
+            return Machine::set_access(base, bytes, access);
+        }
+        return worker_->agent().set_access(base, bytes, access);
+    }
+
+    /// Maps pages of an object, with no access. Errors: no_memory, system; unavailable where the worker has ended.
+    Result<std::byte*> map(ObjectMemory& memory, PageRange pages, Sharing sharing) noexcept {
+        if (worker_ == nullptr) {
+            return memory.map(pages, sharing);
+        }
+        return worker_->agent().map(memory.file(), pages.first * page_size, pages.count * page_size, sharing,
+                                    /*open=*/false);
+    }
+
+    /// Gives the addresses of `count` pages back. Errors: system.
+    Status unmap(std::byte* base, std::uint64_t count) noexcept {
+        return worker_ == nullptr ? ObjectMemory::unmap(base, count) : worker_->agent().unmap(base, count * page_size);
+    }
+
+    /// Makes the kernel copy a page of a copy-on-write mapping now. Errors: as ObjectMemory::copy_now.
+    Status copy_now(std::byte* page) noexcept {
+        return worker_ == nullptr ? ObjectMemory::copy_now(page) : worker_->agent().copy_now(page);
+    }
+
+    /// Unmaps every region of this space from its page map: what a worker wrote stays there, what it held is free. For
+    /// workers that have ended, or that no longer need them. Errors, with that region and those not looked at still
+    /// there: as PageMap::remove_region.
+    Status remove_regions() {
+        for (;;) {
+            Region<Machine>* region = nullptr;
+            {
+                const Guard guard(list_lock_);
+                if (!regions_.empty()) {
+                    region = regions_.begin()->second;
+                }
+            }
+            if (region == nullptr) {
+                return {};
+            }
+            if (Status removed = region->server().unmap_region(*region); !removed) {
+                return removed;
+            }
+        }
     }
 
     /// Guards the entries of every region of this space, and makes a grant one step: the entry and its mprotect.
@@ -91,6 +168,7 @@ private:
         return FaultOutcome::served;
     }
 
+    Worker* const worker_ = nullptr;
     MapLock<Machine> page_table_lock_;
     MapLock<Machine> list_lock_;
     std::map<const std::byte*, Region<Machine>*> regions_;

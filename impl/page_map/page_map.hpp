@@ -56,6 +56,7 @@ struct RemovalOutcome {
     std::uint64_t removed = 0;         ///< pages that left the map
     std::uint64_t written_back = 0;    ///< pages written to the store
     std::uint64_t zeroed = 0;          ///< remove_or_zero: pages in use, zeroed instead
+    std::uint64_t quarantined = 0;     ///< pages kept, because a worker that does not end may reach them
     std::uint64_t write_failures = 0;  ///< pages whose write failed: still dirty, still in the map
     std::optional<Error> write_error;  ///< the first of them
     std::optional<Error> punch_error;  ///< memory that could not be given back: its frames are quarantined
@@ -95,6 +96,8 @@ public:
     using RegionType = Region<Machine>;
     using Space = AddressSpace<Machine>;
     using Thread = ReaderThread<ReadPath>;
+    /// Offline where a call may wait for a worker's agent, so that no grace period waits for the worker (invariant 8).
+    using AgentScope = typename Thread::OfflineScope;
 
     struct Options {
         std::uint64_t size_pages = 0;     ///< the object's size; an index at or past it is past its end
@@ -105,6 +108,8 @@ public:
         Store* store = nullptr;           ///< needed by load and by everything that writes back
         ObjectMemory* memory = nullptr;   ///< needed by load and by regions; lookups go without
         bool keep_memory = false;         ///< removal leaves the pages' memory allocated (frames:keep)
+        /// How many address spaces a shootdown gathers before it flushes early; 10 in the reference.
+        std::size_t shootdown_spaces = default_shootdown_spaces;
         /// Called with no lock held where no frame is free: evicts something and returns whether to try again.
         std::function<bool()> reclaim{};
     };
@@ -241,9 +246,11 @@ private:
     class PhaseMarks;
 
     Status serve_fault(RegionType& region, PageIndex index, Access wanted) noexcept override;
+    Status unmap_region(RegionType& region) override;
     Status grant(RegionType& region, PageIndex index, PageTableEntry& entry);
     Status grant_private_copy(RegionType& region, PageIndex index, PageTableEntry& entry);
 
+    Shootdown make_shootdown(Access left) const;
     template <class Call>
     Status ask_store(Call&& call);
     void lock_page(PageType& page) noexcept;
@@ -263,7 +270,7 @@ private:
 
     PageRange mark_unused(PageRange range);
     void spare(PageRange range) noexcept;
-    void revoke_entries(PageRange marked, Shootdown& shootdown);
+    std::uint64_t revoke_entries(PageRange marked, Shootdown& shootdown);
     void abandon_removal(PageRange marked);
     void collect_dirty_and_unmap(PageRange marked);
     void write_back_worklist(PageRange marked, WriterLock& lock, RemovalOutcome& outcome);
@@ -271,6 +278,7 @@ private:
     void give_back(EmptiedPages emptied, WriterLock& lock, RemovalOutcome& outcome);
     bool free_retired_nodes(std::size_t more_than);
 
+    Status harvest_dirty(PageRange range, RemovalOutcome& outcome);
     template <class Choose>
     void write_pages(PageRange range, WriterLock& lock, RemovalOutcome& outcome, Choose&& choose);
     void zero_survivors(PageRange range, WriterLock& lock, RemovalOutcome& outcome);
@@ -287,6 +295,7 @@ private:
     ObjectMemory* const memory_;
     std::uint64_t page_count_ = 0;                             // map lock
     std::list<std::unique_ptr<RegionType>> regions_;           // map lock
+    std::uint64_t worker_regions_ = 0;                         // map lock: those of them in worker processes
     typename Machine::template Atomic<std::uint32_t> removal_active_{0};
 };
 

@@ -29,6 +29,11 @@ Status PageMap<Variant>::serve_fault(RegionType& region, PageIndex index, Access
 }
 
 template <class Variant>
+Status PageMap<Variant>::unmap_region(RegionType& region) {
+    return remove_region(&region);
+}
+
+template <class Variant>
 Status PageMap<Variant>::fault(RegionType& region, PageIndex index, Access wanted) {
     if (!region.pages().contains(index)) {
         return fail(ErrorCode::no_region);
@@ -115,10 +120,11 @@ Status PageMap<Variant>::fault(RegionType& region, PageIndex index, Access wante
 /// Opens the hardware as far as the entry allows; a failure leaves the region closed. Page-table lock.
 template <class Variant>
 Status PageMap<Variant>::grant(RegionType& region, PageIndex index, PageTableEntry& entry) {
+    const AgentScope waits_for_agents(region.space().worker() != nullptr);
     std::byte* address = region.address_of(index);
     const Access rights = std::min(entry.rights(), region.protection);
     for (bool again = false;; again = true) {
-        Status opened = Machine::set_access(address, page_size, rights);
+        Status opened = region.space().set_access(address, page_size, rights);
         if (opened) {
             return opened;
         }
@@ -136,13 +142,14 @@ Status PageMap<Variant>::grant(RegionType& region, PageIndex index, PageTableEnt
 /// removal could have returned the original. Page-table lock.
 template <class Variant>
 Status PageMap<Variant>::grant_private_copy(RegionType& region, PageIndex index, PageTableEntry& entry) {
+    const AgentScope waits_for_agents(region.space().worker() != nullptr);
     PageTableEntry copied;
     copied.map_private_copy();
     for (;;) {
         if (Status opened = grant(region, index, copied); !opened) {
             return opened;
         }
-        Status done = ObjectMemory::copy_now(region.address_of(index));
+        Status done = region.space().copy_now(region.address_of(index));
         if (done) {
             entry = copied;
             return {};

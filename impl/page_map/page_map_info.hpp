@@ -103,7 +103,7 @@ Status PageMap<Variant>::audit() {
                 char byte = 0;
                 iovec local{&byte, 1};
                 iovec remote{region->address_of(index), 1};
-                if (::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) != -1) {
+                if (::process_vm_readv(region->space().process(), &local, 1, &remote, 1, 0) != -1) {
                     wrong << "page " << index << " can be read through a region whose entry is not present; ";
                 }
             }

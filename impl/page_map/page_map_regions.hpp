@@ -23,7 +23,10 @@ Result<typename PageMap<Variant>::RegionType*> PageMap<Variant>::add_region(Spac
                                              std::to_string(options.pages.end()) + ") leaves the object's " +
                                              std::to_string(memory_->size_pages()) + " pages");
     }
-    Result<std::byte*> base = memory_->map(options.pages, options.sharing);
+    Result<std::byte*> base = [&] {
+        const AgentScope waits_for_agents(space.worker() != nullptr);
+        return space.map(*memory_, options.pages, options.sharing);
+    }();
     if (!base) {
         return tl::unexpected(std::move(base.error()));
     }
@@ -36,12 +39,13 @@ Result<typename PageMap<Variant>::RegionType*> PageMap<Variant>::add_region(Spac
         WriterLock lock(*this);
         space.attach(*added);
         regions_.splice(regions_.end(), link);
+        worker_regions_ += space.worker() != nullptr;
         if (options.locked) {
             spare(options.pages);
         }
         return added;
     } catch (const std::bad_alloc&) {
-        ObjectMemory::unmap(*base, options.pages.count);
+        static_cast<void>(space.unmap(*base, options.pages.count));
         return fail(ErrorCode::no_memory, "no memory for the page table of " + std::to_string(options.pages.count) +
                                               " pages: map fewer");
     }
@@ -56,6 +60,7 @@ Status PageMap<Variant>::remove_region(RegionType* region) {
         WriterLock lock(*this);
         {
             const TableGuard guard(region->space());
+            const AgentScope waits_for_agents(region->space().worker() != nullptr);
             if (Status closed = region->close_hardware(); !closed) {
                 return closed;
             }
@@ -74,6 +79,7 @@ Status PageMap<Variant>::remove_region(RegionType* region) {
         check(position != regions_.end(), "a region is removed once, from the map it was added to");
         unlinked = std::move(*position);
         regions_.erase(position);
+        worker_regions_ -= region->space().worker() != nullptr;
     }
     region->space().detach(*region);
     {
@@ -84,7 +90,8 @@ Status PageMap<Variant>::remove_region(RegionType* region) {
     }
     // The region is gone either way. The system may have merged its mapping with its neighbours' and have no room to split
     // it again: then the addresses stay reserved, and closed.
-    static_cast<void>(ObjectMemory::unmap(region->base(), region->pages().count));
+    const AgentScope waits_for_agents(unlinked->space().worker() != nullptr);
+    static_cast<void>(unlinked->space().unmap(unlinked->base(), unlinked->pages().count));
     return {};
 }
 
@@ -92,6 +99,7 @@ template <class Variant>
 Status PageMap<Variant>::protect_region(RegionType& region, Access protection) {
     WriterLock lock(*this);
     const TableGuard guard(region.space());
+    const AgentScope waits_for_agents(region.space().worker() != nullptr);
     if (protection < region.protection) {
         // What was written stays dirty in its entry, whatever the protection is now (defect 14). Entries that are still
         // allowed something stay present and fault back.

@@ -80,13 +80,17 @@ Result<RemovalOutcome> PageMap<Variant>::remove_contig(PageRange range, PhaseObs
         phases.enter(Phase::mark);
         const PageRange marked = mark_unused(range);
 
-        phases.enter(Phase::revoke);
-        Shootdown shootdown(Access::none);
-        revoke_entries(marked, shootdown);
+        Status flushed;
+        {
+            const AgentScope waits_for_agents(worker_regions_ != 0);
+            phases.enter(Phase::revoke);
+            Shootdown shootdown = make_shootdown(Access::none);
+            outcome.quarantined = revoke_entries(marked, shootdown);
 
-        phases.enter(Phase::flush);
-        Status flushed = shootdown.flush();
-        outcome.shootdown = shootdown.cost();
+            phases.enter(Phase::flush);
+            flushed = shootdown.flush();
+            outcome.shootdown = shootdown.cost();
+        }
         if (!flushed) {
             abandon_removal(marked);
             return tl::unexpected(std::move(flushed.error()));
@@ -164,15 +168,34 @@ PageRange PageMap<Variant>::mark_unused(PageRange range) {
 }
 
 /// Pass 2: makes the marked pages' entries not present in every unpinned region, and gathers what the hardware still
-/// allows. Invariant 4 is owed until the flush. Map lock.
+/// allows. Invariant 4 is owed until the flush. Pages that a lost address space may still reach stay in the map; returns
+/// how many. Map lock.
 template <class Variant>
-void PageMap<Variant>::revoke_entries(PageRange marked, Shootdown& shootdown) {
+std::uint64_t PageMap<Variant>::revoke_entries(PageRange marked, Shootdown& shootdown) {
+    std::uint64_t quarantined = 0;
     for_each_entry(marked, /*skip_pinned=*/true, [&](RegionType& region, PageIndex index, PageTableEntry& entry) {
-        if (entry.present() && (*frames_)[entry.frame()].on_worklist) {
+        if (PageType& page = (*frames_)[entry.frame()]; entry.present() && page.on_worklist) {
+            if (region.space().lost()) [[unlikely]] {
+                // As a late user would. relaxed: only gives up our own mark; the map's lock is held.
+                page.slot->fetch_and(~SlotWord::removal_mask, std::memory_order_relaxed);
+                ++quarantined;
+                return;
+            }
             entry.clear_present();
             shootdown.add(region, {index, 1});
         }
     });
+    return quarantined;
+}
+
+/// A shootdown that gathers as many address spaces as this map is told to.
+template <class Variant>
+typename PageMap<Variant>::Shootdown PageMap<Variant>::make_shootdown(Access left) const {
+    if constexpr (std::constructible_from<Shootdown, Access, std::size_t>) {
+        return Shootdown(left, options_.shootdown_spaces);
+    } else {
+        return Shootdown(left);
+    }
 }
 
 /// A revocation failed: nothing is dropped. Entries are present again, since the hardware may still be open (invariant 4).

@@ -95,6 +95,33 @@ void PageMap<Variant>::write_pages(PageRange range, WriterLock& lock, RemovalOut
     }
 }
 
+/// Takes the dirty bits of the entries of `range` into the pages, and the right to write with them: one shootdown. The pages
+/// are on the worklist then, whatever became of the shootdown. Map lock.
+template <class Variant>
+Status PageMap<Variant>::harvest_dirty(PageRange range, RemovalOutcome& outcome) {
+    const AgentScope waits_for_agents(worker_regions_ != 0);
+    Shootdown shootdown = make_shootdown(Access::read);
+    for_each_entry(range, /*skip_pinned=*/false, [&](RegionType& region, PageIndex index, PageTableEntry& entry) {
+        if (entry.dirty()) {
+            PageType& page = (*frames_)[entry.frame()];
+            set_dirty(page);
+            if (region.space().lost()) [[unlikely]] {
+                ++outcome.quarantined;  // written now, and again: the entry stays dirty
+                return;
+            }
+            page.on_worklist = true;
+            entry.clear_dirty();
+            if (entry.present() && entry.writable()) {
+                shootdown.add(region, {index, 1});
+            }
+            entry.clear_writable();
+        }
+    });
+    Status flushed = shootdown.flush();
+    outcome.shootdown = shootdown.cost();
+    return flushed;
+}
+
 template <class Variant>
 Result<RemovalOutcome> PageMap<Variant>::writeback(PageRange range) {
     if (range.wraps()) {
@@ -106,21 +133,7 @@ Result<RemovalOutcome> PageMap<Variant>::writeback(PageRange range) {
     }
     RemovalOutcome outcome;
     WriterLock lock(*this);
-    Shootdown shootdown(Access::read);
-    for_each_entry(range, /*skip_pinned=*/false, [&](RegionType& region, PageIndex index, PageTableEntry& entry) {
-        if (entry.dirty()) {
-            PageType& page = (*frames_)[entry.frame()];
-            set_dirty(page);
-            page.on_worklist = true;
-            entry.clear_dirty();
-            if (entry.present() && entry.writable()) {
-                shootdown.add(region, {index, 1});
-            }
-            entry.clear_writable();
-        }
-    });
-    Status flushed = shootdown.flush();
-    outcome.shootdown = shootdown.cost();
+    Status flushed = harvest_dirty(range, outcome);
     for_each_entry(range, /*skip_pinned=*/false, [&](RegionType& region, PageIndex, PageTableEntry& entry) {
         if (!flushed && (*frames_)[entry.frame()].on_worklist && region.protection == Access::write &&
             region.sharing() == Sharing::shared) {
@@ -179,10 +192,14 @@ Result<RemovalOutcome> PageMap<Variant>::remove_or_zero(PageRange range) {
         }
         WriterLock lock(*this);
         const PageRange marked = mark_unused(range);
-        Shootdown shootdown(Access::none);
-        revoke_entries(marked, shootdown);
-        Status flushed = shootdown.flush();
-        outcome.shootdown = shootdown.cost();
+        Status flushed;
+        {
+            const AgentScope waits_for_agents(worker_regions_ != 0);
+            Shootdown shootdown = make_shootdown(Access::none);
+            outcome.quarantined = revoke_entries(marked, shootdown);
+            flushed = shootdown.flush();
+            outcome.shootdown = shootdown.cost();
+        }
         if (!flushed) {
             abandon_removal(marked);
             return tl::unexpected(std::move(flushed.error()));

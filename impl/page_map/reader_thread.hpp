@@ -27,11 +27,12 @@ public:
     /// Whether the calling thread may open a read section now.
     static bool is_online() noexcept { return state_ == State::online; }
 
-    /// Offline for a scope that blocks on a lock, a page or I/O, so that no grace period waits for it (invariant 8).
+    /// Offline for a scope that blocks on a lock, a page or I/O, so that no grace period waits for it (invariant 8). Where it
+    /// does not block (`blocks` is false) nothing happens.
     class OfflineScope {
     public:
-        OfflineScope() : before_(state_) {
-            if (before_ == State::online) {
+        explicit OfflineScope(bool blocks = true) : before_(state_) {
+            if (blocks && before_ == State::online) {
                 enter(State::offline);
             }
         }

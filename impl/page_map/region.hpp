@@ -36,6 +36,9 @@ public:
     /// Makes `index` accessible in `region`, which the caller has pinned. Errors: docs/semantics.md, Faults.
     virtual Status serve_fault(Region<Machine>& region, PageIndex index, Access wanted) noexcept = 0;
 
+    /// Removes the region from the page map, as its user would. Errors: unavailable where there is no page map.
+    virtual Status unmap_region(Region<Machine>&) { return fail(ErrorCode::unavailable); }
+
 protected:
     ~FaultServer() = default;
 };
@@ -76,7 +79,7 @@ public:
 
     /// Closes the region's hardware at once; entries that stay present fault back. Merges what earlier calls had split,
     /// so it succeeds where the system has no room for another mapping.
-    Status close_hardware() noexcept { return Machine::set_access(base_, size_bytes(), Access::none); }
+    Status close_hardware() noexcept { return space_.set_access(base_, size_bytes(), Access::none); }
 
     /// Keeps the region's addresses reserved until the matching unpin.
     void pin() noexcept {

@@ -43,6 +43,9 @@ public:
     /// Maps `pages` into this process with no access; not inherited by a forked process. Errors: no_memory, system.
     Result<std::byte*> map(PageRange pages, Sharing sharing) noexcept;
 
+    /// The memfd, to be passed to a process that maps the object itself.
+    int file() const noexcept { return file_; }
+
     /// Gives the addresses of a mapping of `count` pages back. Errors: system.
     static Status unmap(std::byte* base, std::uint64_t count) noexcept;
 

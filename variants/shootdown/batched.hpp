@@ -1,4 +1,5 @@
-// Revokes each run of adjacent pages with one call: the kernel flushes once a run, and everything above 33 pages.
+// Revokes each run of adjacent pages with one call: the kernel flushes once a run, and everything above 33 pages. All runs
+// in one worker process go there in one message.
 #pragma once
 
 #include <string_view>
@@ -9,6 +10,7 @@ namespace page_map_lab {
 
 template <class Machine>
 struct RevokeRun {
+    static constexpr bool takes_whole_runs = true;
     Access left;
 
     Status operator()(Region<Machine>& region, PageRange pages, ShootdownCost& cost) const {

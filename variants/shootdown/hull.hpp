@@ -2,11 +2,12 @@
 //
 // What lies between stays present in its entries, dirty bits and private copies included, and faults back softly: one
 // call and one interrupt a region are bought with those faults. Best where the pages are many and close together, and
-// never better than batched where they are adjacent.
+// never better than batched where they are adjacent. A worker process gets one message with the hulls of all its regions.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -20,7 +21,8 @@ class HullShootdown {
 public:
     using Machine = MachineType;
 
-    explicit HullShootdown(Access left) noexcept : left_(left) {}
+    explicit HullShootdown(Access left, std::size_t most_spaces = default_shootdown_spaces) noexcept
+        : left_(left), spaces_(most_spaces) {}
     ~HullShootdown() { check(length_ == 0, "a shootdown was dropped before it was flushed"); }
     HullShootdown(const HullShootdown&) = delete;
     HullShootdown& operator=(const HullShootdown&) = delete;
@@ -54,25 +56,41 @@ private:
         if (found != end) {
             return *found;
         }
-        if (length_ == hulls_.size()) {
+        if (length_ == hulls_.size() || !spaces_.insert(region.space())) {
+            ++cost_.early_flushes;
             revoke_all();
+            spaces_.insert(region.space());
         }
         return hulls_[length_++] = Hull{&region, pages, 0};
     }
 
     void revoke_all() {
-        for (const Hull& hull : std::span(hulls_).first(length_)) {
+        const auto hulls = std::span<const Hull>(hulls_).first(length_);
+        // Leaving read access would open the pages in between that are closed (invariant 4).
+        const auto left = [&](const Hull& hull) { return hull.gathered == hull.pages.count ? left_ : Access::none; };
+        std::optional<AgentRequests> sent;
+        post_to_workers(spaces_, hulls, left, sent, cost_);
+        for (const Hull& hull : hulls) {
             ++cost_.ranges;
-            // Leaving read access would open the pages in between that are closed (invariant 4).
-            const Access left = hull.gathered == hull.pages.count ? left_ : Access::none;
-            if (Status revoked = revoke_range(*hull.region, hull.pages, left, cost_); !revoked && outcome_) {
-                outcome_ = std::move(revoked);
+            if (hull.region->space().worker() == nullptr) {
+                keep_failure(revoke_range(*hull.region, hull.pages, left(hull), cost_));
             }
         }
+        if (sent) {
+            keep_failure(sent->await(cost_));
+        }
         length_ = 0;
+        spaces_.clear();
+    }
+
+    void keep_failure(Status done) {
+        if (!done && outcome_) {
+            outcome_ = std::move(done);
+        }
     }
 
     const Access left_;
+    SpaceList<Machine> spaces_;
     std::array<Hull, 16> hulls_{};
     std::size_t length_ = 0;
     Status outcome_{};

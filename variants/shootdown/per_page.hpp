@@ -1,4 +1,5 @@
-// Revokes page by page, one call and so one interrupt each: what evictors without a batched interface do.
+// Revokes page by page, one call and so one interrupt each, and one message each to a worker process: what evictors without
+// a batched interface do.
 #pragma once
 
 #include <string_view>

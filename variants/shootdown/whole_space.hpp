@@ -2,7 +2,7 @@
 //
 // Linux has no bare flush, so each region of the space that is not pinned is closed with one call. Pages that were not
 // asked for stay present in their entries, dirty bits and private copies included, and fault back softly: that is this
-// policy's hidden price, and the fault counters show it.
+// policy's hidden price, and the fault counters show it. A worker process gets one message that names all its regions.
 #pragma once
 
 #include <string_view>
@@ -17,14 +17,18 @@ public:
     using Machine = MachineType;
 
     // Closing everything also takes the write access that write-back wants taken: readers fault back, too.
-    explicit WholeSpaceShootdown(Access) noexcept {}
-    ~WholeSpaceShootdown() { check(space_ == nullptr, "a shootdown was dropped before it was flushed"); }
+    explicit WholeSpaceShootdown(Access, std::size_t most_spaces = default_shootdown_spaces) noexcept
+        : spaces_(most_spaces) {}
+    ~WholeSpaceShootdown() { check(spaces_.empty(), "a shootdown was dropped before it was flushed"); }
     WholeSpaceShootdown(const WholeSpaceShootdown&) = delete;
     WholeSpaceShootdown& operator=(const WholeSpaceShootdown&) = delete;
 
     void add(Region<Machine>& region, PageRange pages) {
-        check(space_ == nullptr || space_ == &region.space(), "the regions of one removal share an address space");
-        space_ = &region.space();
+        if (!spaces_.insert(region.space())) {
+            ++cost_.early_flushes;
+            close_all();
+            spaces_.insert(region.space());
+        }
         cost_.pages += pages.count;
         // Closing spares pinned regions; write-back asks for them by name.
         if (region.locked) {
@@ -33,28 +37,74 @@ public:
     }
 
     [[nodiscard]] Status flush() {
-        if (space_ != nullptr) {
-            Status closed = std::exchange(space_, nullptr)->for_each_unpinned_region([&](Region<Machine>& region) {
-                close(region);
-                return Status{};
-            });
-            check(closed.has_value(), "closing keeps its failures for the end");
-        }
+        close_all();
         return std::exchange(outcome_, Status{});
     }
 
     const ShootdownCost& cost() const noexcept { return cost_; }
 
 private:
-    void close(Region<Machine>& region) {
-        ++cost_.ranges;
-        ++cost_.system_calls;
-        if (Status closed = region.close_hardware(); !closed && outcome_) {
-            outcome_ = std::move(closed);
+    void close_all() {
+        std::optional<AgentRequests> sent;
+        for (AddressSpace<Machine>* const space : spaces_) {
+            if (space->worker() != nullptr) {
+                post_to_worker(*space, sent.has_value() ? *sent : sent.emplace());
+            }
+        }
+        for (AddressSpace<Machine>* const space : spaces_) {
+            if (space->worker() == nullptr) {
+                for_each_unpinned_region(*space, [&](Region<Machine>& region) { close(region); });
+            }
+        }
+        if (sent) {
+            keep_failure(sent->await(cost_));
+        }
+        spaces_.clear();
+    }
+
+    void post_to_worker(AddressSpace<Machine>& space, AgentRequests& sent) {
+        std::array<AgentRange, AgentRequest::most_ranges> ranges;
+        std::size_t count = 0;
+        const auto post = [&] {
+            if (sent.full()) {
+                keep_failure(sent.await(cost_));
+            }
+            sent.post(space.worker()->agent(), std::span(ranges).first(std::exchange(count, 0)), cost_);
+        };
+        for_each_unpinned_region(space, [&](Region<Machine>& region) {
+            ++cost_.ranges;
+            ranges[count++] = agent_range(region, region.pages(), Access::none);
+            if (count == ranges.size()) {
+                post();
+            }
+        });
+        if (count != 0) {
+            post();
         }
     }
 
-    AddressSpace<Machine>* space_ = nullptr;
+    template <class Visit>
+    static void for_each_unpinned_region(AddressSpace<Machine>& space, Visit&& visit) {
+        Status visited = space.for_each_unpinned_region([&](Region<Machine>& region) {
+            visit(region);
+            return Status{};
+        });
+        check(visited.has_value(), "closing keeps its failures for the end");
+    }
+
+    void close(Region<Machine>& region) {
+        ++cost_.ranges;
+        ++cost_.system_calls;
+        keep_failure(region.close_hardware());
+    }
+
+    void keep_failure(Status done) {
+        if (!done && outcome_) {
+            outcome_ = std::move(done);
+        }
+    }
+
+    SpaceList<Machine> spaces_;
     Status outcome_{};
     ShootdownCost cost_{};
 };

@@ -1,0 +1,162 @@
+#include "impl/platform/nursery.hpp"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <filesystem>
+
+namespace page_map_lab {
+
+namespace {
+
+struct NurseryRequest {
+    enum class Kind : std::uint8_t { fork_child, reap } kind = Kind::fork_child;
+    Nursery::Entry entry = nullptr;
+    pid_t child = -1;
+};
+
+struct NurseryAnswer {
+    int failure = 0;  ///< errno
+    pid_t child = -1;
+    ProcessEnd end{};
+};
+
+Nursery* started = nullptr;  // for the life of the process
+
+[[maybe_unused]] std::size_t count_threads() {
+    std::error_code ignored;
+    const auto tasks = std::filesystem::directory_iterator("/proc/self/task", ignored);
+    return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
+[[noreturn]] void be_a_child(MessageSocket& nursery, Nursery::Entry entry, std::vector<FileDescriptor> files, pid_t parent) {
+    nursery.close();
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() == parent) {  // or it died before the line above
+        entry(std::move(files));
+    }
+    ::_exit(0);
+}
+
+NurseryAnswer fork_one(MessageSocket& socket, const NurseryRequest& request, std::vector<FileDescriptor> files,
+                       ProcessHandle& handle) {
+    NurseryAnswer answer;
+    const pid_t nursery = ::getpid();
+    answer.child = ::fork();
+    if (answer.child == 0) {
+        be_a_child(socket, request.entry, std::move(files), nursery);
+    }
+    if (answer.child < 0) {
+        answer.failure = errno;
+        return answer;
+    }
+    // Nobody reaps the child before we do, so the number is still its own.
+    if (Result<ProcessHandle> made = ProcessHandle::of_child(answer.child)) {
+        handle = *std::move(made);
+    } else {
+        answer.failure = made.error().system_errno;
+        ::kill(answer.child, SIGKILL);
+        ::waitpid(answer.child, nullptr, 0);
+    }
+    return answer;
+}
+
+NurseryAnswer reap_one(const NurseryRequest& request) {
+    NurseryAnswer answer;
+    siginfo_t information{};
+    if (::waitid(P_PID, static_cast<id_t>(request.child), &information, WEXITED | WNOHANG) != 0) {
+        answer.failure = errno;
+    } else if (information.si_pid == 0) {
+        answer.failure = EAGAIN;
+    } else {
+        answer.end = {information.si_code != CLD_EXITED, information.si_status};
+    }
+    return answer;
+}
+
+/// Serves requests until the process it was forked from is gone.
+[[noreturn]] void be_the_nursery(MessageSocket socket) {
+    ::prctl(PR_SET_NAME, "nursery");
+    ::signal(SIGINT, SIG_IGN);  // an interrupt from the terminal is the owner's to handle
+    for (;;) {
+        NurseryRequest request;
+        std::vector<FileDescriptor> files;
+        if (!socket.receive_object(request, &files)) {
+            ::_exit(0);
+        }
+        ProcessHandle handle;
+        const NurseryAnswer answer = request.kind == NurseryRequest::Kind::reap
+                                         ? reap_one(request)
+                                         : fork_one(socket, request, std::move(files), handle);
+        const int number = handle.descriptor();
+        if (!socket.send_object(answer, number >= 0 ? std::span(&number, 1) : std::span<const int>())) {
+            ::_exit(0);
+        }
+    }
+}
+
+}  // namespace
+
+Status Nursery::start() {
+    if (started != nullptr) {
+        return {};
+    }
+#if !defined(__SANITIZE_THREAD__)  // whose runtime has a thread of its own, and minds it across a fork
+    if (count_threads() > 1) {
+        return fail(ErrorCode::busy, "worker processes come from a nursery that is forked before the first thread: start it "
+                                     "at the beginning of main");
+    }
+#endif
+    auto ends = MessageSocket::make_pair();
+    if (!ends) {
+        return tl::unexpected(std::move(ends.error()));
+    }
+    const pid_t nursery = ::fork();
+    if (nursery < 0) {
+        return fail(ErrorCode::system, "the nursery of worker processes could not be forked", errno);
+    }
+    if (nursery == 0) {
+        ends->first.close();
+        be_the_nursery(std::move(ends->second));
+    }
+    started = new Nursery(std::move(ends->first));
+    return {};
+}
+
+Result<Nursery*> Nursery::running() {
+    if (started == nullptr) {
+        return fail(ErrorCode::unavailable, "there is no nursery of worker processes: start it at the beginning of main");
+    }
+    return started;
+}
+
+Result<ProcessHandle> Nursery::fork_child(Entry entry, std::span<const int> files) {
+    const std::lock_guard guard(exchange_);
+    NurseryAnswer answer;
+    std::vector<FileDescriptor> received;
+    Status done = socket_.send_object(NurseryRequest{NurseryRequest::Kind::fork_child, entry, -1}, files);
+    if (done) {
+        done = socket_.receive_object(answer, &received);
+    }
+    if (!done) {
+        return fail(ErrorCode::unavailable, "the nursery of worker processes is gone: start the program again");
+    }
+    if (answer.failure != 0 || received.empty()) {
+        return fail(ErrorCode::system, "a worker process could not be forked: raise ulimit -u or -n", answer.failure);
+    }
+    return ProcessHandle(answer.child, std::move(received.front()));
+}
+
+std::optional<ProcessEnd> Nursery::reap(const ProcessHandle& child) {
+    const std::lock_guard guard(exchange_);
+    NurseryAnswer answer;
+    if (!socket_.send_object(NurseryRequest{NurseryRequest::Kind::reap, nullptr, child.number()}) ||
+        !socket_.receive_object(answer) || answer.failure != 0) {
+        return std::nullopt;
+    }
+    return answer.end;
+}
+
+}  // namespace page_map_lab
