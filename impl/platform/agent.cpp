@@ -28,8 +28,8 @@ void Agent::serve() noexcept {
         while (channel_.posted.load(std::memory_order_acquire) == next - 1) {
             wait_on(channel_.posted, next - 1);
         }
-        AgentChannel::Exchange& exchange = channel_.exchange(next);
-        exchange.answer = perform(exchange.request);
+        AgentChannel::Place& place = channel_.place_of(next);
+        place.answer = perform(place.request);
         // [agent-answer] release: pairs with the acquire in AgentLink::await.
         channel_.answered.store(next, std::memory_order_release);
         wake_all_on(channel_.answered);

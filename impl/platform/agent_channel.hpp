@@ -79,7 +79,7 @@ struct AgentChannel {
     static constexpr std::uint32_t fault_turns = 64;  ///< threads of a worker whose faults wait at a time
     static constexpr std::size_t blackboard_bytes = std::size_t{4} << 20;
 
-    struct Exchange {
+    struct Place {
         AgentRequest request;  ///< the owner's, until `posted` has passed it
         AgentAnswer answer;    ///< the agent's, until `answered` has passed it
     };
@@ -107,13 +107,13 @@ struct AgentChannel {
     bool job_failed = false;             ///< the worker's, until `jobs_done`
     std::array<char, 256> job_failure{};
 
-    std::array<Exchange, ring_length> ring{};
+    std::array<Place, ring_length> ring{};
     std::array<FaultTurn, fault_turns> faults{};
 
     /// A job's own; zero at first. Whoever uses it makes both sides agree on what lies there.
     alignas(page_size) std::array<std::byte, blackboard_bytes> blackboard;
 
-    Exchange& exchange(std::uint32_t sequence) noexcept { return ring[sequence % ring_length]; }
+    Place& place_of(std::uint32_t sequence) noexcept { return ring[sequence % ring_length]; }
 
     /// Stops the calling thread of the worker where a test asked for it.
     void pass(WorkerPoint point) noexcept;

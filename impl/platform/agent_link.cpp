@@ -52,7 +52,7 @@ AgentLink::Ticket AgentLink::post(const AgentRequest& request, std::optional<int
                     break;  // the other end is gone
                 }
                 awaited = true;
-                AgentRequest& place = channel_.exchange(sequence).request;
+                AgentRequest& place = channel_.place_of(sequence).request;
                 place.kind = request.kind;
                 place.sharing = request.sharing;
                 place.range_count = request.range_count;
@@ -87,7 +87,7 @@ Result<AgentAnswer> AgentLink::answer_to(Ticket ticket) noexcept {
         // [agent-answer] acquire: pairs with the release in Agent::serve.
         const std::uint32_t answered = channel_.answered.load(std::memory_order_acquire);
         if (static_cast<std::int32_t>(answered - ticket.sequence_) >= 0) {
-            answer = channel_.exchange(ticket.sequence_).answer;
+            answer = channel_.place_of(ticket.sequence_).answer;
         } else if (spins < spins_before_sleep) {
             ++spins;
         } else if (state() != WorkerState::running) {

@@ -3,8 +3,11 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstring>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <list>
+#include <thread>
 
 #include "impl/page_map/worker.hpp"
 #include "tests/variants/page_map_fixture.hpp"
@@ -42,6 +45,21 @@ inline void read_pages(WorkerSide& worker) {
     }
     // relaxed: read after the job was waited for.
     errand.found.store(found, std::memory_order_relaxed);
+}
+
+/// Stops every thread of the worker, and waits until all have stopped.
+inline void stop(Worker& worker) {
+    worker.signal(SIGSTOP);
+    const std::filesystem::path tasks = "/proc/" + std::to_string(worker.process()) + "/task";
+    const auto has_stopped = [](const std::filesystem::directory_entry& task) {
+        std::ifstream file(task.path() / "stat");
+        std::string facts;
+        std::getline(file, facts);
+        return facts.find(") T ") != std::string::npos;
+    };
+    while (!std::all_of(std::filesystem::directory_iterator(tasks), {}, has_stopped)) {
+        std::this_thread::yield();
+    }
 }
 
 /// A worker with an address space in the test's map.

@@ -1,0 +1,274 @@
+// Workers that are killed in a fault, in a write and in a shootdown, and workers that do not answer: the owner goes on,
+// keeps what they wrote, and frees what they held.
+//
+// A worker stops itself at a named point, so that each death happens where its test says.
+#include "tests/variants/worker_fixture.hpp"
+
+namespace page_map_lab::testing {
+namespace {
+
+constexpr PageRange pages{0, 8};
+
+class WorkerDeaths : public WorkerTest {
+protected:
+    void SetUp() override {
+        make_map();
+        victim = &spawn();
+        region = map_in(*victim, {.pages = pages});
+    }
+
+    /// Has the victim write `version` into the pages, and kills it where it comes to `point`.
+    void kill_at(WorkerPoint point, std::uint64_t version) {
+        victim->worker->stop_at(point);
+        prepare(*victim, region, pages, version);
+        victim->worker->start(write_pages);
+        ASSERT_TRUE(victim->worker->wait_until_stopped_at(point));
+        kill();
+    }
+    void kill() {
+        victim->worker->signal(SIGKILL);
+        ASSERT_TRUE(victim->worker->wait_for_end(std::chrono::seconds(30)));
+    }
+
+    /// The owner's map works, its other users work, and nothing of the dead is left.
+    void expect_the_owner_goes_on(std::uint64_t version_of_first_page) {
+        expect_sound();
+        EXPECT_EQ(victim->worker->state(), WorkerState::ended);
+        Result<RemovalOutcome> removed = map->remove_contig({0, object_pages});
+        ASSERT_TRUE(removed) << removed.error().text();
+        EXPECT_EQ(removed->shootdown.messages, 0u) << "nobody asks the dead";
+        EXPECT_EQ(map->page_count(), 0u);
+        EXPECT_EQ(map->memory_pages(), 0u);
+        EXPECT_EQ(map->frames_in_use(), 0u);
+        EXPECT_EQ(map->frames_quarantined(), 0u);
+        EXPECT_EQ(store.stored_version(0), version_of_first_page);
+        Member& next = spawn();
+        AnyRegion* other = map_in(next, {.pages = pages});
+        write_in(next, other, pages, 99);
+        let_go(*victim);
+        EXPECT_EQ(found_in(next, other, pages, 99), pages.count);
+        EXPECT_EQ(map->info().regions.size(), 1u);
+    }
+
+    Member* victim = nullptr;
+    AnyRegion* region = nullptr;
+};
+FOR_EVERY_VARIANT(WorkerDeaths);
+
+TEST_P(WorkerDeaths, BeforeTheOwnerHearsOfAFault) {
+    kill_at(WorkerPoint::fault_raised, 5);
+    expect_the_owner_goes_on(0);
+}
+
+TEST_P(WorkerDeaths, WhileAFaultIsServed) {
+    kill_at(WorkerPoint::fault_sent, 5);
+    expect_the_owner_goes_on(0);
+}
+
+TEST_P(WorkerDeaths, WhileAFaultIsGranted) {
+    kill_at(WorkerPoint::grant, 5);
+    expect_the_owner_goes_on(0);
+}
+
+TEST_P(WorkerDeaths, WhenAFaultIsAnswered) {
+    kill_at(WorkerPoint::fault_answered, 5);
+    expect_the_owner_goes_on(0);
+}
+
+TEST_P(WorkerDeaths, WhileAFaultWaitsForTheStore) {
+    WatchedStore slow(store);
+    std::atomic<bool> reading{false};
+    slow.before_read = [&](PageRange) {
+        // relaxed, both: only said and heard.
+        reading.store(true, std::memory_order_relaxed);
+        EXPECT_TRUE(victim->worker->wait_for_end(std::chrono::seconds(30)));
+        return Status{};
+    };
+    let_go(*victim);
+    TearDown();
+    make_map({.store = &slow});
+    victim = &spawn();
+    region = map_in(*victim, {.pages = pages});
+    prepare(*victim, region, pages, 5);
+    victim->worker->start(write_pages);
+    while (!reading.load(std::memory_order_relaxed)) {  // relaxed: see above
+        std::this_thread::yield();
+    }
+    kill();
+    slow.before_read = [](PageRange) { return Status{}; };
+    while (map->page_count() != 0) {  // until the attendant has put the page that it was loading
+        static_cast<void>(map->remove_contig({0, object_pages}));
+        std::this_thread::yield();
+    }
+    expect_the_owner_goes_on(0);
+    TearDown();
+    map.reset();
+}
+
+// The first page is written whole, half of the second one is.
+TEST_P(WorkerDeaths, InAWriteKeepWhatWasWritten) {
+    prepare(*victim, region, pages, 6);
+    victim->worker->stop_at(WorkerPoint::job);
+    victim->worker->start([](WorkerSide& side) {
+        const auto& errand = side.blackboard<Errand>();
+        fill_contents(page_of(errand, 0), 0, errand.version);
+        fill_contents(page_of(errand, 1).first(page_size / 2), 1, errand.version);
+        side.pass();
+    });
+    ASSERT_TRUE(victim->worker->wait_until_stopped_at(WorkerPoint::job));
+    kill();
+    const AnyCounted half = load(1);
+    EXPECT_FALSE(find_mismatch(map->bytes(half).first(page_size / 2), 1, 6));
+    EXPECT_FALSE(find_mismatch(map->bytes(half).subspan(page_size / 2), 1, 0, page_size / 2));
+    map->put(half);
+    expect_the_owner_goes_on(6);
+}
+
+TEST_P(WorkerDeaths, InAWriteAtAnyMoment) {
+    for (int round = 0; round < 5; ++round) {
+        Member& writer = spawn();
+        AnyRegion* written = map_in(writer, {.pages = pages});
+        prepare(writer, written, pages, 100);
+        writer.worker->start([](WorkerSide& side) {
+            auto& errand = side.blackboard<Errand>();
+            for (;; ++errand.version) {
+                write_pages(side);
+                // relaxed: a count to look at.
+                errand.rounds.fetch_add(1, std::memory_order_relaxed);
+            }
+        });
+        const auto& rounds = writer.worker->blackboard<Errand>().rounds;
+        // relaxed: a count to look at.
+        while (rounds.load(std::memory_order_relaxed) < 3u + static_cast<unsigned>(round)) {
+            EXPECT_TRUE(map->remove_contig({0, object_pages}));
+        }
+        writer.worker->signal(SIGKILL);
+        ASSERT_TRUE(writer.worker->wait_for_end(std::chrono::seconds(30)));
+        // What it saw written for the last time is in a page of the map or in the store.
+        const std::uint64_t finished = 100 + rounds.load(std::memory_order_relaxed) - 1;  // relaxed: it has ended
+        EXPECT_TRUE(map->writeback({0, object_pages}));
+        std::uint64_t newest = 0;
+        alignas(page_size) std::byte bytes[page_size];
+        ASSERT_TRUE(store.read_pages({0, 1}, bytes));
+        for (std::uint64_t version = finished; version <= finished + 1 && newest == 0; ++version) {
+            newest = find_mismatch(std::span(bytes).first(64), 0, version) ? 0 : version;
+        }
+        EXPECT_NE(newest, 0u) << "a finished write is lost";
+        let_go(writer);
+        expect_sound();
+    }
+    kill();
+    let_go(*victim);
+}
+
+/// The points of a shootdown, with what the agent has done by then.
+class WorkerDeathsInAShootdown : public WorkerDeaths {
+protected:
+    void die_in_a_shootdown_at(WorkerPoint point) {
+        Member& bystander = spawn();
+        AnyRegion* kept = map_in(bystander, {.pages = pages});
+        write_in(*victim, region, pages, 7);
+        EXPECT_EQ(found_in(bystander, kept, pages, 7), pages.count);
+        victim->worker->stop_at(point);
+        std::thread killer([&] {
+            EXPECT_TRUE(victim->worker->wait_until_stopped_at(point));
+            victim->worker->signal(SIGKILL);
+        });
+        Result<RemovalOutcome> removed = map->remove_contig(pages);
+        killer.join();
+        ASSERT_TRUE(removed) << removed.error().text();
+        EXPECT_EQ(removed->removed, pages.count);
+        EXPECT_EQ(victim->worker->report(), "") << "it ended by itself, as far as its owner knows";
+        for (PageIndex index = pages.first; index < pages.end(); ++index) {
+            EXPECT_EQ(store.stored_version(index), 7u);
+        }
+        expect_sound();
+        EXPECT_EQ(found_in(bystander, kept, pages, 7), pages.count);
+        let_go(bystander);
+        expect_the_owner_goes_on(7);
+    }
+};
+FOR_EVERY_VARIANT(WorkerDeathsInAShootdown);
+
+TEST_P(WorkerDeathsInAShootdown, BeforeRightsAreTaken) { die_in_a_shootdown_at(WorkerPoint::revocation); }
+TEST_P(WorkerDeathsInAShootdown, BeforeItIsAcknowledged) { die_in_a_shootdown_at(WorkerPoint::revoked); }
+
+class UnresponsiveWorkers : public WorkerTest {
+protected:
+    using Milliseconds = std::chrono::milliseconds;
+};
+FOR_EVERY_VARIANT(UnresponsiveWorkers);
+
+TEST_P(UnresponsiveWorkers, AreReportedAndRemoved) {
+    make_map();
+    Member& stopped = spawn({.answer_within = Milliseconds(100)});
+    AnyRegion* region = map_in(stopped, {.pages = pages});
+    write_in(stopped, region, pages, 4);
+    stop(*stopped.worker);
+    const auto before = std::chrono::steady_clock::now();
+    Result<RemovalOutcome> removed = map->remove_contig(pages);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(60));
+    ASSERT_TRUE(removed) << removed.error().text();
+    EXPECT_EQ(removed->removed, pages.count);
+    EXPECT_EQ(store.stored_version(3), 4u);
+    EXPECT_EQ(stopped.worker->state(), WorkerState::ended);
+    EXPECT_NE(stopped.worker->report().find("did not answer within 100 ms"), std::string::npos)
+        << stopped.worker->report();
+    ASSERT_TRUE(stopped.worker->end());
+    EXPECT_EQ(stopped.worker->end()->code, SIGKILL);
+    expect_sound();
+    let_go(stopped);
+    EXPECT_TRUE(map->info().regions.empty());
+}
+
+// One whose end is not reported may still reach its pages: they stay as they are until it is.
+TEST_P(UnresponsiveWorkers, ThatDoNotEndKeepTheirPagesOutOfCirculation) {
+    make_map();
+    constexpr int harmless = SIGCONT;
+    Member& lost = spawn({.answer_within = Milliseconds(50), .end_within = Milliseconds(50), .kill_signal = harmless});
+    AnyRegion* region = map_in(lost, {.pages = pages});
+    AnyRegion* here = map_region({.pages = {0, 16}});
+    write_in(lost, region, {0, 2}, 4);
+    EXPECT_EQ(mapped_version(here, 0), 4u);
+    write_mapped(here, 10, 4);
+    lost.worker->stop_at(WorkerPoint::revocation);
+    Result<RemovalOutcome> removed = map->remove_contig({0, 16});
+    ASSERT_FALSE(removed);
+    EXPECT_EQ(removed.error().code, ErrorCode::unavailable) << removed.error().text();
+    EXPECT_EQ(lost.worker->state(), WorkerState::lost);
+    EXPECT_EQ(map->page_count(), 3u) << "a revocation failed, and so nothing was dropped";
+    removed = map->remove_contig({0, 16});
+    ASSERT_TRUE(removed) << removed.error().text();
+    EXPECT_EQ(removed->removed, 1u) << "others go on";
+    EXPECT_EQ(removed->quarantined, 2u);
+    EXPECT_EQ(mapped_version(here, 0), 4u);
+    expect_sound();
+    ASSERT_TRUE(map->writeback({0, object_pages}));
+    EXPECT_EQ(store.stored_version(1), 4u);
+    EXPECT_FALSE(map->remove_region(region)) << "what it could reach stays";
+    EXPECT_EQ(map->frames_in_use(), 2u);
+    lost.worker->signal(SIGKILL);
+    ASSERT_TRUE(lost.worker->wait_for_end(std::chrono::seconds(30)));
+    EXPECT_EQ(remove({0, 16}), 2u) << "its end was reported";
+    EXPECT_EQ(store.stored_version(0), 4u);
+    remove_region(here);
+}
+
+TEST_P(UnresponsiveWorkers, AreNotHeldAgainstThoseThatAreSlow) {
+    make_map();
+    Member& slow = spawn({.answer_within = std::chrono::seconds(30)});
+    AnyRegion* region = map_in(slow, {.pages = pages});
+    write_in(slow, region, pages, 4);
+    slow.worker->stop_at(WorkerPoint::revocation);
+    std::thread waker([&] {
+        EXPECT_TRUE(slow.worker->wait_until_stopped_at(WorkerPoint::revocation));
+        slow.worker->stop_at(WorkerPoint::none);
+    });
+    EXPECT_EQ(remove(pages), pages.count);
+    waker.join();
+    EXPECT_EQ(slow.worker->state(), WorkerState::running);
+    EXPECT_EQ(found_in(slow, region, pages, 4), pages.count);
+}
+
+}  // namespace
+}  // namespace page_map_lab::testing
