@@ -107,7 +107,7 @@ Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescrip
     app.add_flag("--floors", options.floors, "Measure the floors, too");
     app.add_option("--beside", options.beside, "Measure this one right before or after each repetition of each cell");
     app.add_option("--size", size, "Sizes to sweep")->check(CLI::IsMember({"smoke", "real"}));
-    for (const char* name : {"pages", "threads", "pattern"}) {
+    for (const char* name : {"pages", "threads", "pattern", "processes"}) {
         app.add_option("--" + std::string(name), shorthands[name], "Short for --set " + std::string(name) + "=LIST");
     }
     each_once(app.add_option("--set", settings, "A parameter's values: key=value,value (numbers: 4096, 4Ki, 1..4)"));

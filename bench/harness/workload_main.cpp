@@ -17,6 +17,7 @@
 #include "bench/harness/reporter.hpp"
 #include "bench/harness/session.hpp"
 #include "bench/harness/workload.hpp"
+#include "impl/platform/nursery.hpp"
 
 namespace page_map_lab::bench {
 namespace {
@@ -227,6 +228,12 @@ int workload_main(int argc, char** argv, const WorkloadDescription& workload) {
     if (parsed->options.describe) {
         std::cout << describe(workload).dump(1) << std::endl;
         return exit_ok;
+    }
+    // Workers are forked from a process without threads, so before anything makes one; nobody else pays for it.
+    if (parsed->options.lists.contains("processes")) {
+        if (Status started = Nursery::start(); !started) {
+            return complain(workload, exit_usage, started.error().text());
+        }
     }
     try {
         const auto measured = with_planted_twins(workload, parsed->options);

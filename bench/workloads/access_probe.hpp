@@ -15,13 +15,13 @@
 
 namespace page_map_lab::bench {
 
-/// Whether this process may read `address` now. The kernel obeys the mapping's rights in our place and answers EFAULT,
+/// Whether this process, or another one whose address it is, may read `address` now. The kernel obeys the mapping's rights in our place and answers EFAULT,
 /// so that no fault handler opens what is asked about. Cost: one system call.
-inline bool is_readable(const std::byte* address) {
+inline bool is_readable(const std::byte* address, pid_t process = ::getpid()) {
     char byte = 0;
     iovec local{&byte, 1};
     iovec remote{const_cast<std::byte*>(address), 1};
-    return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == 1;
+    return ::process_vm_readv(process, &local, 1, &remote, 1, 0) == 1;
 }
 
 /// The first of up to `at_most` evenly spread places of [0, count), first and last included, for which `wrong` holds.

@@ -23,6 +23,7 @@ struct ObjectShape {
     std::uint64_t pages = 0;
     std::uint64_t frames = 0;
     bool keep_memory = false;
+    std::uint64_t shootdown_spaces = 10;  ///< how many a shootdown gathers before it flushes early
 
     std::uint64_t footprint_bytes() const {
         constexpr std::uint64_t bytes_per_descriptor = 64;
@@ -63,9 +64,10 @@ public:
     std::uint64_t resident_bytes() const { return parts_->memory.allocated_pages() * page_size; }
 
     /// Maps the object, or a part of it, until `detach`.
-    Result<Region*> attach(const RegionOptions& options) {
+    Result<Region*> attach(const RegionOptions& options) { return attach(Map::Space::this_process(), options); }
+    Result<Region*> attach(typename Map::Space& space, const RegionOptions& options) {
         const Online online;
-        Result<Region*> region = map().add_region(Map::Space::this_process(), options);
+        Result<Region*> region = map().add_region(space, options);
         if (region) {
             parts_->regions.push_back(*region);
         }
@@ -143,6 +145,7 @@ private:
                    .store = store.get(),
                    .memory = &memory,
                    .keep_memory = shape.keep_memory,
+                   .shootdown_spaces = shape.shootdown_spaces,
                    .reclaim = std::move(reclaim)}) {}
 
         std::shared_ptr<Store> store;

@@ -38,7 +38,9 @@ public:
                  .regions = parameters.number("regions"),
                  .mapped = parameters.text("mapped") == "yes",
                  .keep_memory = keep_memory,
-                 .victims = static_cast<unsigned>(parameters.number("victims"))} {}
+                 .victims = static_cast<unsigned>(parameters.number("victims")),
+                 .processes = static_cast<unsigned>(parameters.number("processes")),
+                 .shootdown_spaces = parameters.number("shootdown_spaces")} {}
 
     Footprint footprint() const override { return {"", 2 * shape_.object_pages() * page_size}; }
     Status set_up(Environment&) override { return {}; }
@@ -48,6 +50,11 @@ public:
         Repetition all;
         {
             const std::unique_ptr<RemoveTarget> made = make_target_(shape_, environment);
+            if (made == nullptr) {
+                Sample nothing;
+                nothing.excluded = "raw calls are made in this process: measure a floor with --processes 0";
+                return nothing;
+            }
             RemoveTarget& target = *made;
             all.logs.resize(shape_.victims);
             if (Status removed = remove_repeatedly(target, environment.minimum_time, team, all); !removed) {
@@ -87,6 +94,7 @@ private:
         TimedRemoval timed;
         std::vector<ThreadReport> threads;
         pid_t initiator = 0;  ///< its thread, by the kernel's id
+        std::optional<std::uint64_t> faults{};  ///< the victims', where they are in other processes
     };
 
     /// What a repetition adds up.
@@ -179,7 +187,7 @@ private:
         Removal removal;
         auto reports = team.run({{"initiator", 1}, {"victim", shape_.victims}}, {}, [&](TeamMember& member) -> Status {
             if (member.role() == "victim") {
-                return be_a_victim(target, member, logs[member.index_in_role()]);
+                return target.be_a_victim(member.index_in_role(), member, logs[member.index_in_role()]);
             }
             return initiate(target, member, observer, removal);
         });
@@ -187,17 +195,10 @@ private:
             return tl::unexpected(reports.error());
         }
         removal.threads = *std::move(reports);
+        if (removal.faults) {
+            disown_counters(removal.threads, *removal.faults);
+        }
         return removal;
-    }
-
-    static Status be_a_victim(const RemoveTarget& target, TeamMember& member, VictimLog& log) {
-        volatile std::uint64_t* const word = target.outside_word(member.index_in_role());
-        *word = *word;  // a fault here is not the removal's
-        const std::uint64_t before = log.iterations;
-        member.start();
-        suffer(log, member, [word](std::uint64_t) { return word; });
-        member.stop(log.iterations - before);
-        return {};
     }
 
     Status initiate(RemoveTarget& target, TeamMember& member, PhaseObserver* observer, Removal& removal) {
@@ -208,8 +209,13 @@ private:
             prepare_observer(*observer);
         }
         member.start();
+        target.await_victims();
+        const auto faults_before = target.faults_answered();
         Result<TimedRemoval> removed = target.remove(observer);
         member.stop(1);
+        if (const auto faults = target.faults_answered()) {
+            removal.faults = *faults - *faults_before;
+        }
         member.request_stop();
         if (!removed) {
             return tl::unexpected(std::move(removed.error()));
@@ -244,7 +250,8 @@ private:
         sample.metrics = interrupts_per_removal(all);
         const VictimEvidence evidence(all.threads);
         for (Metric& metric : victim_metrics(evidence, all.logs, removals,
-                                             static_cast<double>(all.cost.system_calls) * shape_.victims)) {
+                                             static_cast<double>(all.cost.system_calls) * shape_.victims /
+                                                 std::max(1U, shape_.processes))) {
             sample.metrics.push_back(std::move(metric));
         }
         sample.metrics.push_back({"pages_per_second", 1e9 / sample.score, {}});
@@ -252,6 +259,8 @@ private:
         sample.metrics.push_back(
             {"pages_written_back_per_operation", static_cast<double>(all.written_back) / each, {}});
         sample.metrics.push_back({"system_calls_per_operation", static_cast<double>(all.cost.system_calls) / each, {}});
+        sample.metrics.push_back({"messages_per_operation", static_cast<double>(all.cost.messages) / each, {}});
+        sample.metrics.push_back({"early_flushes_per_operation", static_cast<double>(all.cost.early_flushes) / each, {}});
         sample.metrics.push_back({"removals", each, {}});
         sample.metrics.push_back({"removals_discarded", static_cast<double>(all.discarded), {}});
         sample.histograms.push_back({"latency", "initiator", all.latencies});
@@ -304,13 +313,24 @@ inline WorkloadDescription remove_question() {
                        ParameterAxis::option("pinned_percent", 0, 0, 100),
                        ParameterAxis::option("regions", 1, 1, 64),
                        ParameterAxis::option("mapped", {"yes", "no"}),
-                       ParameterAxis::option("victims", victims, 0, 255)},
+                       ParameterAxis::option("victims", victims, 0, 255),
+                       ParameterAxis::option("processes", 0, 0, most_processes),
+                       ParameterAxis::option("shootdown_spaces", default_shootdown_spaces, 1, most_shootdown_spaces)},
         .score = {.metric = "ns_per_page", .unit = "ns"},
         .possible = [](const Parameters& parameters) -> Status {
             const std::uint64_t pages = parameters.number("pages");
             if (RemoveShape::count_chosen(pages, parameters.number("pinned_percent")) == pages) {
                 return fail(ErrorCode::usage, "pinned_percent=" + std::to_string(parameters.number("pinned_percent")) +
                                                   " leaves no page to remove: lower it");
+            }
+            const std::uint64_t processes = parameters.number("processes");
+            if (processes != 0 && parameters.number("victims") > processes) {
+                return fail(ErrorCode::usage, "victims=" + std::to_string(parameters.number("victims")) +
+                                                  " do not fit processes=" + std::to_string(processes) +
+                                                  ", one victim each: lower victims or raise --processes");
+            }
+            if (processes != 0 && parameters.text("mapped") == "no") {
+                return fail(ErrorCode::usage, "mapped=no leaves nothing for processes to do: leave --processes out");
             }
             return {};
         },
@@ -337,8 +357,10 @@ inline WorkloadDescription remove_workload() {
         add_floor(workload, one_call_a_page ? "floor:raw_mprotect_single" : "floor:raw_mprotect_ranged",
                   [one_call_a_page](const Parameters& parameters) {
                       return std::make_unique<RemoveCell>(
-                          parameters, /*keep_memory=*/true, [one_call_a_page](const RemoveShape& shape, Environment&) {
-                              return std::make_unique<RawRemoveTarget>(shape, one_call_a_page);
+                          parameters, /*keep_memory=*/true,
+                          [one_call_a_page](const RemoveShape& shape, Environment&) -> std::unique_ptr<RemoveTarget> {
+                              return shape.processes != 0 ? nullptr
+                                                          : std::make_unique<RawRemoveTarget>(shape, one_call_a_page);
                           });
                   });
     }

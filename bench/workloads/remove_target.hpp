@@ -1,7 +1,8 @@
 // What a removal is measured on: a page map's remove_contig, or the floor's raw system calls on mappings of the same
 // shape.
 //
-// A target is made for one repetition. Pages [0, pages) are to be removed; one page for each victim follows them.
+// A target is made for one repetition. Pages [0, pages) are to be removed; one page for each victim follows them. With
+// processes, the regions and the victims are in worker processes, each process with all the regions and at most one victim.
 //
 // Thread safety: the initiator's; victims touch their words only.
 #pragma once
@@ -13,6 +14,8 @@
 
 #include "bench/workloads/mapped_object.hpp"
 #include "bench/workloads/victim.hpp"
+#include "bench/workloads/worker_team.hpp"
+#include "bench/workloads/worker_victim.hpp"
 #include "impl/store/memory_store.hpp"
 #include "impl/store/page_contents.hpp"
 
@@ -27,6 +30,8 @@ struct RemoveShape {
     bool mapped = true;
     bool keep_memory = false;
     unsigned victims = 0;
+    unsigned processes = 0;  ///< 0: regions and victims are this process's
+    std::uint64_t shootdown_spaces = 10;
 
     /// Whether `page` is one of the `percent` of pages that are spread evenly.
     static bool chosen(PageIndex page, std::uint64_t percent) {
@@ -52,8 +57,12 @@ public:
     RemoveTarget& operator=(const RemoveTarget&) = delete;
     virtual ~RemoveTarget() = default;
 
-    /// The word of a victim, in a page that is not to be removed.
-    virtual volatile std::uint64_t* outside_word(unsigned victim) const = 0;
+    /// Has a victim count in a word of its own, in a page that is not to be removed, until the run is over.
+    virtual Status be_a_victim(unsigned victim, TeamMember& member, VictimLog& log) = 0;
+    /// Waits until the victims are at work, where the start of the run does not mean it.
+    virtual void await_victims() {}
+    /// How many faults the victims' processes had answered so far; nothing where they are threads of this one.
+    virtual std::optional<std::uint64_t> faults_answered() { return std::nullopt; }
     /// Everything resident, mapped in every region, the dirty pages written with a new version, the pinned ones held.
     virtual Status prepare() = 0;
     virtual Result<TimedRemoval> remove(PhaseObserver* observer) = 0;
@@ -63,6 +72,16 @@ public:
     virtual std::string finish(const std::vector<std::uint64_t>& iterations) = 0;
 
 protected:
+    /// A thread's part: increments at `word` between the member's start and stop.
+    static Status be_a_victim_at(volatile std::uint64_t* word, TeamMember& member, VictimLog& log) {
+        *word = *word;  // a fault here is not the removal's
+        const std::uint64_t before = log.iterations;
+        member.start();
+        suffer(log, member, [word](std::uint64_t) { return word; });
+        member.stop(log.iterations - before);
+        return {};
+    }
+
     /// Calls `removal`, which returns a Result<RemovalOutcome>, under the clock.
     template <class Removal>
     static Result<TimedRemoval> timed(Removal&& removal) {
@@ -75,12 +94,13 @@ protected:
         return TimedRemoval{{started, removed}, *std::move(outcome)};
     }
 
-    /// What is wrong with the victims' words, or empty.
-    std::string judge_victims(const std::vector<std::uint64_t>& iterations) const {
+    /// What is wrong with the victims' words, which `word(victim)` finds, or empty.
+    template <class Word>
+    static std::string judge_victims(const std::vector<std::uint64_t>& iterations, Word&& word) {
         for (unsigned victim = 0; victim < iterations.size(); ++victim) {
-            if (*outside_word(victim) != iterations[victim]) {
+            if (const std::uint64_t counted = *word(victim); counted != iterations[victim]) {
                 return "victim " + std::to_string(victim) + " made " + std::to_string(iterations[victim]) +
-                       " increments and memory holds " + std::to_string(*outside_word(victim));
+                       " increments and memory holds " + std::to_string(counted);
             }
         }
         return {};
@@ -98,24 +118,56 @@ public:
     MapRemoveTarget(const RemoveShape& shape, Environment& environment)
         : shape_(shape),
           store_(std::make_shared<MemoryStore>(shape.object_pages(), MemoryStore::Fresh::versioned)),
-          object_({shape.object_pages(), shape.object_pages(), shape.keep_memory}, store_, environment) {
-        for (std::uint64_t region = 0; region < shape.regions; ++region) {
-            auto attached = object_.attach({.pages = {0, shape.object_pages()}});
-            if (!attached) {
-                throw std::runtime_error(attached.error().text());
+          workers_(shape.processes),
+          object_({shape.object_pages(), shape.object_pages(), shape.keep_memory, shape.shootdown_spaces}, store_,
+                  environment) {
+        for (unsigned space = 0; space < std::max(1U, shape.processes); ++space) {
+            for (std::uint64_t region = 0; region < shape.regions; ++region) {
+                auto attached = object_.attach(
+                    shape.processes == 0 ? Map::Space::this_process() : workers_.space(space),
+                    {.pages = {0, shape.object_pages()}});
+                if (!attached) {
+                    throw std::runtime_error(attached.error().text());
+                }
+                regions_.push_back(*attached);
             }
-            regions_.push_back(*attached);
         }
         const PageRange outside{shape.pages, shape.victims};
-        if (Status opened = object_.open(*regions_.front(), outside, Access::write); !opened) {
+        Status opened = object_.load(outside);
+        if (opened && shape.processes == 0) {
+            opened = object_.open(*regions_.front(), outside, Access::write);
+        }
+        if (!opened) {
             throw std::runtime_error(opened.error().text());
         }
-        for (PageIndex page = outside.first; page != outside.end(); ++page) {
-            *word_of(page) = 0;
+        for (unsigned victim = 0; victim < shape.victims; ++victim) {
+            *watched_word(victim) = 0;
         }
     }
 
-    volatile std::uint64_t* outside_word(unsigned victim) const override { return word_of(shape_.pages + victim); }
+    Status be_a_victim(unsigned victim, TeamMember& member, VictimLog& log) override {
+        const PageIndex page = shape_.pages + victim;
+        if (shape_.processes == 0) {
+            return be_a_victim_at(reinterpret_cast<volatile std::uint64_t*>(regions_.front()->address_of(page)), member,
+                                  log);
+        }
+        const auto* const address = regions_[victim * shape_.regions]->address_of(page);
+        return stand_by_a_victim(workers_.worker(victim), reinterpret_cast<std::uint64_t>(address), 1, member, log);
+    }
+
+    void await_victims() override {
+        for (unsigned victim = 0; victim < shape_.victims && shape_.processes != 0; ++victim) {
+            await_victim(workers_.worker(victim));
+        }
+    }
+
+    std::optional<std::uint64_t> faults_answered() override {
+        std::uint64_t faults = 0;
+        for (unsigned worker = 0; worker < workers_.size(); ++worker) {
+            faults += workers_.worker(worker).faults_answered();
+        }
+        return workers_.size() == 0 ? std::nullopt : std::optional(faults);
+    }
 
     Status prepare() override {
         const Online online;
@@ -123,16 +175,8 @@ public:
         if (Status loaded = object_.load(shape_.range()); !loaded) {
             return loaded;
         }
-        for (auto* region : regions_) {
-            if (Status opened = shape_.mapped ? object_.open(*region, shape_.range(), Access::read) : Status{};
-                !opened) {
-                return opened;
-            }
-        }
-        for (PageIndex page = 0; page < shape_.pages; ++page) {
-            if (Status written = shape_.chosen(page, shape_.dirty_percent) ? write(page) : Status{}; !written) {
-                return written;
-            }
+        if (Status mapped = shape_.processes == 0 ? use_here() : use_in_workers(); !mapped) {
+            return mapped;
         }
         for (PageIndex page = 0; page < shape_.pages; ++page) {
             if (shape_.chosen(page, shape_.pinned_percent)) {
@@ -161,7 +205,8 @@ public:
 
     std::string finish(const std::vector<std::uint64_t>& iterations) override {
         const Online online;
-        if (std::string wrong = judge_victims(iterations); !wrong.empty()) {
+        if (std::string wrong = judge_victims(iterations, [&](unsigned victim) { return watched_word(victim); });
+            !wrong.empty()) {
             return wrong;
         }
         Status sound = object_.map().audit();
@@ -172,8 +217,63 @@ public:
     }
 
 private:
-    volatile std::uint64_t* word_of(PageIndex page) const {
-        return reinterpret_cast<volatile std::uint64_t*>(regions_.front()->address_of(page));
+    /// A worker's part of mapping: it reads every page and writes the dirty ones.
+    struct Use {
+        std::uint64_t address = 0;
+        std::uint64_t pages = 0;
+        std::uint64_t dirty_percent = 0;
+        std::uint64_t version = 0;
+    };
+    /// Apart from the victim's: one may be prepared while the other runs.
+    struct Board {
+        VictimBoard victim;
+        Use use;
+    };
+    static void use_pages(WorkerSide& side) {
+        const Use& use = side.blackboard<Board>().use;
+        auto* const base = reinterpret_cast<std::byte*>(use.address);  // NOLINT: as its owner mapped it
+        for (PageIndex page = 0; page < use.pages; ++page) {
+            touch(base + page * page_size);
+            if (RemoveShape::chosen(page, use.dirty_percent)) {
+                fill_contents({base + page * page_size, page_size}, page, use.version);
+            }
+        }
+    }
+
+    /// The victim's word where its owner can read it at any time.
+    volatile std::uint64_t* watched_word(unsigned victim) const {
+        return reinterpret_cast<volatile std::uint64_t*>(object_.bytes({shape_.pages + victim, 1}).data());
+    }
+
+    Status use_here() {
+        for (auto* region : regions_) {
+            if (Status opened = shape_.mapped ? object_.open(*region, shape_.range(), Access::read) : Status{};
+                !opened) {
+                return opened;
+            }
+        }
+        for (PageIndex page = 0; page < shape_.pages; ++page) {
+            if (Status written = shape_.chosen(page, shape_.dirty_percent) ? write(page) : Status{}; !written) {
+                return written;
+            }
+        }
+        return {};
+    }
+
+    /// One region of each worker after the other; the first of all writes.
+    Status use_in_workers() {
+        for (std::uint64_t region = 0; region < shape_.regions; ++region) {
+            for (unsigned worker = 0; worker < workers_.size(); ++worker) {
+                const auto* const mapped = regions_[worker * shape_.regions + region];
+                workers_.worker(worker).template blackboard<Board>().use = {
+                    reinterpret_cast<std::uint64_t>(mapped->base()), shape_.pages,
+                    mapped == regions_.front() ? shape_.dirty_percent : 0, version_};
+            }
+            if (Status used = workers_.run_everywhere(use_pages); !used) {
+                return used;
+            }
+        }
+        return {};
     }
 
     Status write(PageIndex page) {
@@ -222,7 +322,8 @@ private:
         for (std::size_t region = 0; region < regions_.size(); ++region) {
             constexpr std::uint64_t probes = 64;
             const auto open = find_spread(shape_.pages, probes, [&](PageIndex page) {
-                return !shape_.chosen(page, shape_.pinned_percent) && is_readable(regions_[region]->address_of(page));
+                return !shape_.chosen(page, shape_.pinned_percent) &&
+                       is_readable(regions_[region]->address_of(page), regions_[region]->space().process());
             });
             if (open) {
                 return "page " + std::to_string(*open) + " was removed and can still be read through region " +
@@ -234,8 +335,9 @@ private:
 
     const RemoveShape shape_;
     std::shared_ptr<MemoryStore> store_;
+    WorkerTeam<typename Map::Machine> workers_;  // outlives the object, whose regions are in their spaces
     Object object_;
-    std::vector<typename Object::Region*> regions_;
+    std::vector<typename Object::Region*> regions_;  // those of one space after those of the one before
     std::vector<typename Object::Counted> pins_;
     std::uint64_t version_ = 0;
 };
@@ -274,8 +376,8 @@ public:
         }
     }
 
-    volatile std::uint64_t* outside_word(unsigned victim) const override {
-        return reinterpret_cast<volatile std::uint64_t*>(bases_.front() + (shape_.pages + victim) * page_size);
+    Status be_a_victim(unsigned victim, TeamMember& member, VictimLog& log) override {
+        return be_a_victim_at(outside_word(victim), member, log);
     }
 
     Status prepare() override {
@@ -325,9 +427,15 @@ public:
         return {};
     }
 
-    std::string finish(const std::vector<std::uint64_t>& iterations) override { return judge_victims(iterations); }
+    std::string finish(const std::vector<std::uint64_t>& iterations) override {
+        return judge_victims(iterations, [&](unsigned victim) { return outside_word(victim); });
+    }
 
 private:
+    volatile std::uint64_t* outside_word(unsigned victim) const {
+        return reinterpret_cast<volatile std::uint64_t*>(bases_.front() + (shape_.pages + victim) * page_size);
+    }
+
     const RemoveShape shape_;
     const std::uint64_t calls_;
     MemoryStore store_;

@@ -63,9 +63,9 @@ struct VictimLog {
     }
 };
 
-/// Increments until the run is over. `word(step)` is where the step-th block of sixteen increments goes.
-template <class Word>
-[[gnu::noinline]] void suffer(VictimLog& log, const TeamMember& member, Word&& word) {
+/// Increments until the run is over (`run.stopping()`). `word(step)` is where the step-th block of sixteen increments goes.
+template <class Run, class Word>
+[[gnu::noinline]] void suffer(VictimLog& log, const Run& run, Word&& word) {
     constexpr std::uint64_t increments_per_look = 16;
     constexpr std::size_t most_pauses = 4096;
     log.pauses.clear();
@@ -98,7 +98,7 @@ template <class Word>
             }
         }
         last = now;
-    } while (!member.stopping());
+    } while (!run.stopping());
     log.iterations += step * increments_per_look;
     log.last_run = {started, last};
     log.duration_ns += log.last_run.duration_ns();

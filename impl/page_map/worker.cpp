@@ -184,6 +184,7 @@ void Worker::answer(const FaultMessage& fault, FaultOutcome outcome, ErrorCode w
     // [fault-answer] release: pairs with the acquire in the worker's handler.
     turn.state.store(AgentChannel::FaultTurn::answered, std::memory_order_release);
     wake_all_on(turn.state);
+    channel_->faults_answered.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count to look at
 }
 
 }  // namespace page_map_lab

@@ -92,6 +92,10 @@ public:
     void begin_service(FaultDomain& domain);
     /// Returns when no fault is being served and none will be.
     void end_service() noexcept;
+    /// How many faults were answered so far.
+    std::uint32_t faults_answered() const noexcept {
+        return channel_->faults_answered.load(std::memory_order_relaxed);  // relaxed: a count to look at
+    }
 
 private:
     Worker(SharedMemory memory, MessageSocket socket, const WorkerBounds& bounds);

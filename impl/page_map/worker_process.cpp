@@ -13,6 +13,12 @@ namespace page_map_lab {
 
 namespace {
 
+/// The owner has waited for the agent before it let this thread go on, so this only tells who knows this process alone.
+void see_what_the_agent_did(const AgentChannel& channel) noexcept {
+    // [agent-answer] acquire: pairs with the release in Agent::serve.
+    static_cast<void>(channel.answered.load(std::memory_order_acquire));
+}
+
 /// Sends each fault to the owner and waits for its answer.
 class FaultsToTheOwner final : public FaultDomain {
 public:
@@ -31,6 +37,7 @@ public:
         while (turn.state.load(std::memory_order_acquire) == Turn::waiting) {
             wait_on(turn.state, Turn::waiting);
         }
+        see_what_the_agent_did(channel_);
         const auto outcome = static_cast<FaultOutcome>(turn.outcome);
         why = turn.why;
         // [fault-turn] release: what the last holder read of the answer precedes what the next one's overwrites.
@@ -96,6 +103,7 @@ void run_worker_process(std::vector<FileDescriptor> files) {
         while (channel.jobs_posted.load(std::memory_order_acquire) == done) {
             wait_on(channel.jobs_posted, done);
         }
+        see_what_the_agent_did(channel);
         run_job(channel, side);
     }
 }

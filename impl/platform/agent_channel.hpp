@@ -108,6 +108,7 @@ struct AgentChannel {
     std::array<char, 256> job_failure{};
 
     std::array<Place, ring_length> ring{};
+    SharedWord faults_answered{0};  ///< the owner's count
     std::array<FaultTurn, fault_turns> faults{};
 
     /// A job's own; zero at first. Whoever uses it makes both sides agree on what lies there.

@@ -33,6 +33,52 @@ TEST(RemoveCheck, PassesASoundMapInEveryShape) {
     }
 }
 
+TEST(RemoveCheck, PassesASoundMapInWorkerProcesses) {
+    Launch launched = remove_with<BaseVariant>(
+        {"--processes=1,3", "--set=victims=0", "--set=dirty_percent=0,50", "--set=pinned_percent=25", "--set=regions=2"});
+    EXPECT_EQ(launched.exit, 0) << launched.errors;
+    if (std::thread::hardware_concurrency() > 1) {
+        launched = remove_with<BaseVariant>({"--processes=2", "--set=victims=1"});
+        EXPECT_EQ(launched.exit, 0) << launched.errors;
+    }
+}
+
+/// The metric of the only cell's first repetition.
+double metric_of(const nlohmann::json& record, const std::string& name) {
+    return record["cells"][0]["repetitions"][0]["metrics"][name];
+}
+
+TEST(RemoveWorkload, ShowsWhatGroupingPerAddressSpaceIsWorth) {
+    const auto measured = [](auto remove_in_processes) {
+        const TemporaryFolder folder;
+        const Launch launched = remove_in_processes(std::vector<std::string>{
+            "--processes=4", "--set=victims=0", "--set=shootdown_spaces=3",
+            "--record=" + (folder / "record.json").string()});
+        EXPECT_EQ(launched.exit, 0) << launched.errors;
+        const auto record = nlohmann::json::parse(contents(folder / "record.json"));
+        EXPECT_EQ(record["cells"][0]["parameters"]["processes"], 4);
+        EXPECT_EQ(metric_of(record, "early_flushes_per_operation"), 1);
+        return metric_of(record, "messages_per_operation");
+    };
+    EXPECT_EQ(measured([](auto arguments) { return remove_with<BaseVariant>(arguments); }), 4);
+    EXPECT_EQ(measured([](auto arguments) {
+                  return remove_with<Variant<Radix, RcuQsbr, PerPage, Mprotect>>(arguments);
+              }),
+              4 * 40);
+}
+
+TEST(RemoveCheck, CatchesAMapThatForgetsAWorker) {
+    const Launch launched = remove_with<WithShootdown<ForgetsARegion>>({"--processes=2", "--set=victims=0"});
+    EXPECT_EQ(launched.exit, 5);
+    EXPECT_THAT(launched.errors, testing::HasSubstr("can still be read through region 1"));
+}
+
+TEST(RemoveWorkload, RefusesMoreVictimsThanProcesses) {
+    const Launch launched = remove_with<BaseVariant>({"--processes=1", "--set=victims=2"});
+    EXPECT_EQ(launched.exit, 2);
+    EXPECT_THAT(launched.errors, testing::HasSubstr("raise --processes"));
+}
+
 TEST(RemoveCheck, PassesAPolicyThatClosesTheVictimsPageToo) {
     if (std::thread::hardware_concurrency() < 2) {
         GTEST_SKIP() << "a victim needs a processor of its own";
