@@ -5,7 +5,9 @@
 // through a mapping. Where no frame is free, whoever needs one sweeps on and removes a run of pages. Closed loop:
 // threads go as fast as they can, and one operation in sixteen is timed (two readings of the steady clock, about 50 ns
 // in sixteen operations). With --set interval_ns=N it is an open loop: an operation is due every N ns on each thread,
-// all are timed, and from when they were due: a late start counts.
+// all are timed, and from when they were due: a late start counts. With --processes N each thread's work is done by a
+// worker process, all of it through its mapping whatever mapped_percent says: a worker has no page map. Threads beyond N
+// are refused.
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -36,10 +38,11 @@ public:
           shape_{.pages = parameters.number("pages"),
                  .frames =
                      std::max<std::uint64_t>(1, parameters.number("pages") * parameters.number("frames_percent") / 100),
-                 .run_pages = parameters.number("run_pages")},
+                 .run_pages = parameters.number("run_pages"),
+                 .processes = static_cast<unsigned>(parameters.number("processes"))},
           threads_(static_cast<unsigned>(parameters.number("threads"))),
           write_percent_(parameters.number("write_percent")),
-          mapped_percent_(parameters.number("mapped_percent")),
+          mapped_percent_(parameters.number("processes") != 0 ? 100 : parameters.number("mapped_percent")),
           interval_ns_(parameters.number("interval_ns")),
           pattern_(*parse_key_pattern(parameters.text("pattern"))) {}
 
@@ -83,7 +86,7 @@ public:
 
 private:
     MixedPlan plan_of(unsigned thread, std::uint64_t seed) const {
-        constexpr std::size_t operations = 1U << 14;
+        constexpr std::size_t operations = MixedBoard::longest_plan;
         MixedPlan plan;
         std::mt19937_64 random(seed);
         for (const PageIndex key : make_keys(pattern_, {0, shape_.pages}, operations, seed)) {
@@ -129,6 +132,9 @@ private:
              per_operation(before.evictions.written_back, after.evictions.written_back), {}},
             {"system_calls_per_operation",
              per_operation(before.evictions.shootdown.system_calls, after.evictions.shootdown.system_calls), {}},
+            {"messages_per_operation",
+             per_operation(before.evictions.shootdown.messages, after.evictions.shootdown.messages), {}},
+            {"mapped_percent_used", static_cast<double>(mapped_percent_), {}},
             {"latency_ns_p50", static_cast<double>(all.quantile_ns(0.5)), {}},
             {"latency_ns_p99", static_cast<double>(all.quantile_ns(0.99)), {}},
             {"fairness", fairness(reports, "worker"), {}}};
@@ -162,6 +168,7 @@ inline WorkloadDescription mixed_question() {
                            ParameterAxis::option("mapped_percent", 50, 0, 100),
                            ParameterAxis::option("run_pages", 64, 1, 4096),
                            ParameterAxis::option("interval_ns", 0, 0, 1'000'000'000),
+                           ParameterAxis::option("processes", 0, 0, most_processes),
                            ParameterAxis::threads()},
             .score = {.metric = "operations_per_second", .unit = "1/s", .lower_is_better = false},
             .possible = [](const Parameters& parameters) -> Status {
@@ -171,6 +178,12 @@ inline WorkloadDescription mixed_question() {
                     return fail(ErrorCode::usage, std::to_string(frames) + " frames are too few for " +
                                                       std::to_string(parameters.number("threads")) +
                                                       " threads: raise --pages or frames_percent");
+                }
+                const std::uint64_t processes = parameters.number("processes");
+                if (processes != 0 && parameters.number("threads") > processes) {
+                    return fail(ErrorCode::usage, "threads=" + std::to_string(parameters.number("threads")) +
+                                                      " do not fit processes=" + std::to_string(processes) +
+                                                      ", one each: raise --processes or lower --threads");
                 }
                 return {};
             }};

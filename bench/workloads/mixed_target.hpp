@@ -1,6 +1,7 @@
 // What the mixed workload's threads work on: a page map with fewer frames than pages, and the loop that uses it.
 //
-// Virtual, so that the workload is compiled once; a whole run of a thread is one call, its loop one instantiation.
+// Virtual, so that the workload is compiled once; a whole run of a thread is one call, its loop one instantiation. With
+// processes, each thread's work is done by a worker process of its own, through its mapping alone: a worker has no page map.
 //
 // Thread safety: `work` from any number of threads at once, each with a plan whose written pages are its own; the rest
 // while nobody works.
@@ -15,7 +16,10 @@
 #include "bench/harness/thread_team.hpp"
 #include "bench/workloads/mapped_object.hpp"
 #include "bench/workloads/sweeping_evictor.hpp"
+#include "bench/workloads/mixed_loop.hpp"
+#include "bench/workloads/mixed_worker.hpp"
 #include "bench/workloads/versioned_pages.hpp"
+#include "bench/workloads/worker_team.hpp"
 #include "impl/store/memory_store.hpp"
 
 namespace page_map_lab::bench {
@@ -24,21 +28,7 @@ struct MixedShape {
     std::uint64_t pages = 0;
     std::uint64_t frames = 0;
     std::uint64_t run_pages = 0;  ///< how many pages an eviction asks for
-};
-
-struct MixedOperation {
-    PageIndex page = 0;
-    bool write = false;
-    bool mapped = false;
-};
-/// What one thread does, around and around.
-using MixedPlan = std::vector<MixedOperation>;
-
-/// What one thread saw.
-struct MixedLog {
-    std::uint64_t wrong_reads = 0;
-    LatencyHistogram read_latencies;
-    LatencyHistogram write_latencies;
+    unsigned processes = 0;       ///< 0: the threads work here
 };
 
 class MixedTarget {
@@ -75,27 +65,49 @@ public:
     MapMixedTarget(const MixedShape& shape, Environment& environment)
         : shape_(shape),
           store_(std::make_shared<MemoryStore>(shape.pages, MemoryStore::Fresh::versioned)),
-          versions_(shape.pages),
+          shared_versions_(share_versions(shape)),
+          versions_(shared_versions_ ? VersionedPages(shape.pages, shared_versions_->bytes().data())
+                                     : VersionedPages(shape.pages)),
+          workers_(shape.processes),
           evictor_(std::make_shared<SweepingEvictor<Map>>(shape.pages, shape.run_pages)),
           object_({shape.pages, shape.frames}, store_, environment, [evictor = evictor_] { return (*evictor)(); }) {
         evictor_->serve(object_.map(), object_.frames());
+        for (unsigned number = 0; number < workers_.size(); ++number) {
+            const auto shared = workers_.worker(number).share(*shared_versions_);
+            if (!shared) {
+                throw std::runtime_error(shared.error().text());
+            }
+            worker_versions_.push_back(reinterpret_cast<std::uint64_t>(*shared));
+        }
     }
 
     Status prepare() override {
-        const auto attached = object_.attach({.pages = {0, shape_.pages}});
-        if (!attached) {
-            return tl::unexpected(attached.error());
+        regions_.clear();
+        for (unsigned space = 0; space < std::max(1U, shape_.processes); ++space) {
+            const auto attached = object_.attach(
+                shape_.processes == 0 ? Map::Space::this_process() : workers_.space(space), {.pages = {0, shape_.pages}});
+            if (!attached) {
+                return tl::unexpected(attached.error());
+            }
+            regions_.push_back(*attached);
         }
-        region_ = *attached;
         return object_.load({0, std::min(shape_.pages, shape_.frames)});
     }
 
     Status work(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member, MixedLog& log) override {
+        if (shape_.processes != 0) {
+            return work_in_a_worker(plan, interval_ns, member, log);
+        }
         const Thread registration;
-        if (Status warmed = warm_up(plan, log); !warmed) {
+        const auto operate_here = [&](const MixedOperation& operation) { return operate(operation, log); };
+        const auto rest_between = [] { Map::ReadPath::quiescent(); };
+        if (Status warmed = warm_up(plan, 2 * shape_.frames, operate_here, rest_between); !warmed) {
             return warmed;
         }
-        return interval_ns == 0 ? work_closed(plan, member, log) : work_open(plan, interval_ns, member, log);
+        member.start();
+        const Result<std::uint64_t> operations = work_through(plan, interval_ns, member, log, operate_here, rest_between);
+        member.stop(operations.value_or(0));
+        return operations ? Status{} : tl::unexpected(operations.error());
     }
 
     Totals totals() override { return {store_->total_reads(), evictor_->totals()}; }
@@ -124,20 +136,17 @@ public:
     }
 
 private:
-    using Clock = std::chrono::steady_clock;
-    static constexpr std::size_t block = 16;
-
     /// One operation. Errors: the map's.
     Status operate(const MixedOperation& operation, MixedLog& log) {
         if (operation.mapped) {
-            use(operation, region_->address_of(operation.page), log);
+            use(versions_, operation, regions_.front()->address_of(operation.page), log);
             return {};
         }
         const auto page = object_.map().load(operation.page);
         if (!page) {
             return tl::unexpected(page.error());
         }
-        use(operation, object_.map().bytes(*page).data(), log);
+        use(versions_, operation, object_.map().bytes(*page).data(), log);
         if (operation.write) {
             object_.map().mark_dirty(*page);
         }
@@ -145,80 +154,50 @@ private:
         return {};
     }
 
-    /// Turns the resident pages over, so that what is measured is not the filling of a map.
-    Status warm_up(const MixedPlan& plan, MixedLog& log) {
-        const std::size_t operations = std::min<std::size_t>(plan.size(), 2 * shape_.frames);
-        Status outcome;
-        for (std::size_t position = plan.size() - operations; position < plan.size() && outcome; ++position) {
-            outcome = operate(plan[position], log);
-            Map::ReadPath::quiescent();
+    Status work_in_a_worker(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member, MixedLog& log) {
+        Worker& worker = workers_.worker(member.index());
+        if (worker_versions_.size() <= member.index()) {
+            return fail(ErrorCode::system, "a worker was not told where the versions are");
         }
-        return outcome;
-    }
-
-    void use(const MixedOperation& operation, std::byte* place, MixedLog& log) noexcept {
-        if (operation.write) {
-            versions_.write(operation.page, place);
-        } else if (!versions_.read(operation.page, place)) [[unlikely]] {
-            ++log.wrong_reads;
+        auto& board = worker.blackboard<MixedBoard>();
+        board.region_address = reinterpret_cast<std::uint64_t>(regions_[member.index()]->base());
+        board.versions_address = worker_versions_[member.index()];
+        board.pages = shape_.pages;
+        board.warm_up_operations = 2 * shape_.frames;
+        board.interval_ns = interval_ns;
+        board.processor = ::sched_getcpu();
+        board.length = std::min(plan.size(), board.plan.size());
+        std::copy_n(plan.begin(), board.length, board.plan.begin());
+        if (Status warmed = worker.run(warm_up_in_worker); !warmed) {
+            return warmed;
         }
-    }
-
-    static void record(const MixedOperation& operation, Clock::duration taken, MixedLog& log) noexcept {
-        const auto taken_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(taken).count());
-        (operation.write ? log.write_latencies : log.read_latencies).record(taken_ns);
-    }
-
-    /// Blocks of operations, the first of each timed; the plan's length is a multiple of the block's.
-    [[gnu::noinline]] Status work_closed(const MixedPlan& plan, TeamMember& member, MixedLog& log) {
-        std::uint64_t operations = 0;
-        std::size_t position = 0;
-        Status outcome;
         member.start();
-        do {
-            const auto started = Clock::now();
-            outcome = operate(plan[position], log);
-            record(plan[position], Clock::now() - started, log);
-            for (std::size_t next = 1; next < block && outcome; ++next) {
-                outcome = operate(plan[position + next], log);
-            }
-            operations += block;
-            position = (position + block) % plan.size();
-            Map::ReadPath::quiescent();
-        } while (outcome && !member.stopping());
-        member.stop(operations);
-        return outcome;
+        worker.start(work_in_worker);
+        Status ended = stand_by(worker, member);
+        member.stop(ended ? board.operations : 0);
+        if (ended) {
+            log = board.log;
+        }
+        return ended;
     }
 
-    /// Each operation when it is due, or at once where it is late.
-    [[gnu::noinline]] Status work_open(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member,
-                                       MixedLog& log) {
-        std::uint64_t operations = 0;
-        Status outcome;
-        member.start();
-        const auto first = Clock::now();
-        while (outcome && !member.stopping()) {
-            const auto due = first + std::chrono::nanoseconds(operations * interval_ns);
-            Map::ReadPath::quiescent();
-            while (Clock::now() < due && !member.stopping()) {
-                Map::Machine::relax();
-                Map::ReadPath::quiescent();
-            }
-            const MixedOperation& operation = plan[operations % plan.size()];
-            outcome = operate(operation, log);
-            record(operation, Clock::now() - due, log);
-            ++operations;
+    static std::optional<SharedMemory> share_versions(const MixedShape& shape) {
+        if (shape.processes == 0) {
+            return std::nullopt;
         }
-        member.stop(operations);
-        return outcome;
+        auto memory = SharedMemory::make(VersionedPages::bytes_for(shape.pages), "page-map-versions");
+        return memory ? std::optional(*std::move(memory)) : throw std::runtime_error(memory.error().text());
     }
 
     const MixedShape shape_;
     std::shared_ptr<MemoryStore> store_;
+    std::optional<SharedMemory> shared_versions_;
     VersionedPages versions_;
+    WorkerTeam<typename Map::Machine> workers_;     // outlives the object, whose regions are in their spaces
+    std::vector<std::uint64_t> worker_versions_;    // where each has the versions
     std::shared_ptr<SweepingEvictor<Map>> evictor_;
     Object object_;
-    typename Object::Region* region_ = nullptr;
+    std::vector<typename Object::Region*> regions_;  // this process's, or each worker's
 };
 
 }  // namespace page_map_lab::bench

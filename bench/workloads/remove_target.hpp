@@ -152,7 +152,7 @@ public:
                                   log);
         }
         const auto* const address = regions_[victim * shape_.regions]->address_of(page);
-        return stand_by_a_victim(workers_.worker(victim), reinterpret_cast<std::uint64_t>(address), 1, member, log);
+        return stand_by_a_victim(workers_.worker(victim), {reinterpret_cast<std::uint64_t>(address)}, member, log);
     }
 
     void await_victims() override {

@@ -27,12 +27,15 @@ namespace page_map_lab::bench {
 /// Revokes through a shootdown policy, as remove_contig does.
 template <class ShootdownOnMachine>
 struct RevokeByPolicy {
+    static constexpr bool reaches_workers = true;
     using Machine = typename ShootdownOnMachine::Machine;
 
     static Status revoke(ShootdownObject<Machine>& object, ShootdownCost& cost) {
         ShootdownOnMachine shootdown(Access::none);
-        for (std::uint64_t place = 0; place < object.revocable(); ++place) {
-            shootdown.add(object.region(), {object.revocable_page(place), 1});
+        for (const auto& region : object.regions()) {
+            for (std::uint64_t place = 0; place < object.revocable(); ++place) {
+                shootdown.add(*region, {object.revocable_page(place), 1});
+            }
         }
         Status flushed = shootdown.flush();
         cost += shootdown.cost();
@@ -42,6 +45,7 @@ struct RevokeByPolicy {
 
 /// The floor: one raw call for all the pages.
 struct RevokeRanged {
+    static constexpr bool reaches_workers = false;
     using Machine = BaseVariant::Machine;
 
     static Status revoke(ShootdownObject<Machine>& object, ShootdownCost& cost) {
@@ -53,6 +57,7 @@ struct RevokeRanged {
 
 /// The floor: one raw call for each page.
 struct RevokeSingle {
+    static constexpr bool reaches_workers = false;
     using Machine = BaseVariant::Machine;
 
     static Status revoke(ShootdownObject<Machine>& object, ShootdownCost& cost) {
@@ -75,7 +80,8 @@ public:
         : pages_(parameters.number("pages")),
           stride_(parameters.text("layout") == "strided" ? 2 : 1),
           victims_(static_cast<unsigned>(parameters.number("threads")) - 1),
-          inside_(parameters.text("victims_touch") == "inside") {}
+          inside_(parameters.text("victims_touch") == "inside"),
+          processes_(static_cast<unsigned>(parameters.number("processes"))) {}
 
     Footprint footprint() const override { return {"", (pages_ * stride_ + victims_) * page_size}; }
     Status set_up(Environment&) override { return {}; }
@@ -84,7 +90,12 @@ public:
     Result<Sample> measure(Environment& environment, ThreadTeam& team, unsigned) override {
         constexpr auto patience = std::chrono::milliseconds(200);
         const auto deadline = std::chrono::steady_clock::now() + patience;
-        ShootdownObject<Machine> object(pages_, stride_, victims_);
+        if (processes_ != 0 && !Revoker::reaches_workers) {
+            Sample nothing;
+            nothing.excluded = "raw calls are made in this process: measure a floor with --processes 0";
+            return nothing;
+        }
+        ShootdownObject<Machine> object(pages_, stride_, victims_, processes_);
         Result<Sample> sample = measure_once(object, environment, team);
         // A neighbour that took a victim's processor: again, as long as that is cheap.
         while (sample && sample->excluded && std::chrono::steady_clock::now() < deadline) {
@@ -99,6 +110,7 @@ private:
     struct Operations {
         std::vector<TimeSpan> times;
         ShootdownCost cost;
+        std::uint64_t faults = 0;  ///< of the victims, where they are in other processes
     };
 
     Result<Sample> measure_once(ShootdownObject<Machine>& object, Environment& environment, ThreadTeam& team) {
@@ -113,14 +125,20 @@ private:
         if (!reports) {
             return tl::unexpected(reports.error());
         }
+        if (processes_ != 0) {
+            disown_counters(*reports, done.faults);
+        }
         if (Status looked = look(object, logs); !looked) {
             return tl::unexpected(looked.error());
         }
         return sample_of(*std::move(reports), std::move(done), logs);
     }
 
-    Status be_a_victim(const ShootdownObject<Machine>& object, TeamMember& member, VictimLog& log) const {
+    Status be_a_victim(ShootdownObject<Machine>& object, TeamMember& member, VictimLog& log) const {
         const unsigned victim = member.index_in_role();
+        if (processes_ != 0) {
+            return stand_by_a_victim(object.worker(victim), object.words_in_worker(victim, inside_), member, log);
+        }
         touch(const_cast<const std::byte*>(reinterpret_cast<const volatile std::byte*>(object.outside_word(victim))));
         member.start();
         if (inside_) {
@@ -138,6 +156,10 @@ private:
         constexpr std::size_t most_operations = 100'000;
         done.times.reserve(most_operations);
         member.start();
+        for (unsigned victim = 0; victim < victims_ && processes_ != 0; ++victim) {
+            await_victim(object.worker(victim));
+        }
+        const std::uint64_t faults_before = object.faults_answered();
         const auto deadline = Clock::now() + at_least;
         Status outcome;
         do {
@@ -152,6 +174,7 @@ private:
             }
         } while (outcome && Clock::now() < deadline && done.times.size() < most_operations);
         member.stop(done.times.size());
+        done.faults = object.faults_answered() - faults_before;
         member.request_stop();
         return outcome;
     }
@@ -218,12 +241,15 @@ private:
         }
         const std::size_t operations = done.times.size();
         sample.metrics =
-            victim_metrics(evidence, logs, operations, static_cast<double>(done.cost.system_calls) * victims_);
+            victim_metrics(evidence, logs, operations,
+                           static_cast<double>(done.cost.system_calls) * victims_ / std::max(1U, processes_));
         const Metric& interrupts = sample.metrics.front();
         sample.metrics.push_back(interrupts.value ? Metric{"interrupts_per_page", *interrupts.value / pages, {}}
                                                   : Metric{"interrupts_per_page", std::nullopt, interrupts.why});
         sample.metrics.push_back({"system_calls_per_operation",
                                   static_cast<double>(done.cost.system_calls) / static_cast<double>(operations), {}});
+        sample.metrics.push_back({"messages_per_operation",
+                                  static_cast<double>(done.cost.messages) / static_cast<double>(operations), {}});
         sample.metrics.push_back({"operations", static_cast<double>(operations), {}});
         sample.metrics.push_back({"operations_discarded", static_cast<double>(operations - times_ns.size()), {}});
         sample.histograms.push_back(std::move(latency));
@@ -248,6 +274,7 @@ private:
     const std::uint64_t stride_;
     const unsigned victims_;
     const bool inside_;
+    const unsigned processes_;
     Digest digest_;
     std::string wrong_;
 };
@@ -264,8 +291,18 @@ inline WorkloadDescription shootdown_question() {
                                                   {1, 2, 4, 8, 16, 32, 33, 34, 64, 128, 256, 512, 1024, 2048, 4096}, 1,
                                                   std::uint64_t{1} << 20),
                            ParameterAxis::words("layout", {"contiguous", "strided"}),
-                           ParameterAxis::option("victims_touch", {"outside", "inside"}), threads},
-            .score = {.metric = "ns_per_page", .unit = "ns"}};
+                           ParameterAxis::option("victims_touch", {"outside", "inside"}),
+                           ParameterAxis::option("processes", 0, 0, most_processes), threads},
+            .score = {.metric = "ns_per_page", .unit = "ns"},
+            .possible = [](const Parameters& parameters) -> Status {
+                const std::uint64_t processes = parameters.number("processes");
+                if (processes != 0 && parameters.number("threads") > processes + 1) {
+                    return fail(ErrorCode::usage, "threads=" + std::to_string(parameters.number("threads")) +
+                                                      " is more than the initiator and one victim in each of processes=" +
+                                                      std::to_string(processes) + ": raise --processes or lower --threads");
+                }
+                return {};
+            }};
 }
 
 /// The shootdown workload: every policy, and the raw calls.

@@ -29,10 +29,17 @@ class VersionedPages {
 public:
     static constexpr std::size_t written_bytes = 64;
 
-    explicit VersionedPages(std::uint64_t pages) : pages_(pages), states_(std::make_unique<State[]>(pages)) {
-        for (PageIndex page = 0; page < pages; ++page) {
-            fill_contents(std::as_writable_bytes(std::span(&states_[page].key, 1)), page, 0);
-        }
+    explicit VersionedPages(std::uint64_t pages)
+        : pages_(pages), own_(std::make_unique<State[]>(pages)), states_(own_.get()) {
+        write_keys();
+    }
+
+    /// The same in memory that processes share, so many bytes (bytes_for) of it, all zero.
+    VersionedPages(std::uint64_t pages, std::byte* memory) : VersionedPages(view(pages, memory)) { write_keys(); }
+    static std::size_t bytes_for(std::uint64_t pages) { return pages * sizeof(State); }
+    /// What another process made there.
+    static VersionedPages view(std::uint64_t pages, std::byte* memory) {
+        return VersionedPages(pages, reinterpret_cast<State*>(memory));
     }
 
     std::uint64_t pages() const { return pages_; }
@@ -93,12 +100,21 @@ private:
         std::uint64_t key = 0;  ///< the first word of version 0
     };
 
+    VersionedPages(std::uint64_t pages, State* states) : pages_(pages), states_(states) {}
+
+    void write_keys() {
+        for (PageIndex page = 0; page < pages_; ++page) {
+            fill_contents(std::as_writable_bytes(std::span(&states_[page].key, 1)), page, 0);
+        }
+    }
+
     static std::atomic_ref<std::uint64_t> word_at(std::byte* place) noexcept {
         return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(place));
     }
 
     const std::uint64_t pages_;
-    std::unique_ptr<State[]> states_;
+    std::unique_ptr<State[]> own_;
+    State* states_;
 };
 
 }  // namespace page_map_lab::bench

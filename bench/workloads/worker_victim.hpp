@@ -25,7 +25,8 @@ struct VictimBoard {
     static constexpr std::size_t most_pauses = 4096;
 
     std::uint64_t word_address = 0;
-    std::uint64_t words = 1;         ///< it takes them in turn, one page after the other
+    std::uint64_t words = 1;         ///< it takes them in turn
+    std::uint64_t stride_pages = 1;  ///< how far apart they are
     int processor = 0;
     std::atomic<std::uint32_t> at_work{0};
 
@@ -39,15 +40,21 @@ struct VictimBoard {
 };
 static_assert(std::is_trivially_destructible_v<VictimBoard>);
 
+/// Binds the calling thread to one processor; a worker's agent stays free, so that it is found by whoever waits for it.
+inline void stay_on(int processor) {
+    cpu_set_t processors;
+    CPU_ZERO(&processors);
+    CPU_SET(processor, &processors);
+    ::sched_setaffinity(0, sizeof processors, &processors);
+}
+
 /// The worker's part: a victim until the owner stops it.
 inline void suffer_in_worker(WorkerSide& side) {
     auto& board = side.blackboard<VictimBoard>();
-    cpu_set_t processors;
-    CPU_ZERO(&processors);
-    CPU_SET(board.processor, &processors);
-    ::sched_setaffinity(0, sizeof processors, &processors);
+    stay_on(board.processor);
     const auto word = [&](std::uint64_t step) {
-        return reinterpret_cast<volatile std::uint64_t*>(board.word_address + step % board.words * page_size);
+        return reinterpret_cast<volatile std::uint64_t*>(board.word_address +
+                                                          step % board.words * board.stride_pages * page_size);
     };
     *word(0) = *word(0);  // a fault here is not the measured thing's
     // relaxed: only says that it is at work.
@@ -63,25 +70,37 @@ inline void suffer_in_worker(WorkerSide& side) {
     std::copy_n(log.pauses.begin(), board.pause_count, board.pauses.begin());
 }
 
-/// The team's part: between `start` and `stop` of `member`, the worker suffers at `word_address`, on this thread's
-/// processor. What it saw is added to `log`.
-inline Status stand_by_a_victim(Worker& worker, std::uint64_t word_address, std::uint64_t words, TeamMember& member,
-                                VictimLog& log) {
+/// Waits for the end of the run, then for the end of the worker's job, which is asked to end. Errors: as Worker::wait.
+/// Cost: a look every two milliseconds, a few microseconds each, on the processor that this thread shares with the worker.
+inline Status stand_by(Worker& worker, const TeamMember& member) {
+    constexpr auto between_looks = std::chrono::milliseconds(2);
+    Status ended = fail(ErrorCode::try_again);
+    while (!member.stopping() && !ended && ended.error().code == ErrorCode::try_again) {
+        ended = worker.wait(between_looks);  // early where it died
+    }
+    worker.request_stop();
+    return !ended && ended.error().code == ErrorCode::try_again ? worker.wait() : ended;
+}
+
+/// The words of a victim, at addresses of its worker.
+struct WorkerWords {
+    std::uint64_t address = 0;  ///< of the first
+    std::uint64_t count = 1;
+    std::uint64_t stride_pages = 1;
+};
+
+/// The team's part: between `start` and `stop` of `member`, the worker suffers at `words`, on this thread's processor.
+/// What it saw is added to `log`.
+inline Status stand_by_a_victim(Worker& worker, const WorkerWords& words, TeamMember& member, VictimLog& log) {
     auto& board = worker.blackboard<VictimBoard>();
-    board.word_address = word_address;
-    board.words = words;
+    board.word_address = words.address;
+    board.words = words.count;
+    board.stride_pages = words.stride_pages;
     board.processor = ::sched_getcpu();
     board.at_work.store(0, std::memory_order_relaxed);  // relaxed: the start of the job publishes it
     member.start();
     worker.start(suffer_in_worker);
-    Status ended = fail(ErrorCode::try_again);
-    while (!member.stopping() && !ended && ended.error().code == ErrorCode::try_again) {
-        ended = worker.wait(std::chrono::milliseconds(1));  // early where it died
-    }
-    worker.request_stop();
-    if (!ended && ended.error().code == ErrorCode::try_again) {
-        ended = worker.wait();
-    }
+    Status ended = stand_by(worker, member);
     member.stop(ended ? board.iterations : 0);
     if (!ended) {
         return ended;

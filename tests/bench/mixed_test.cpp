@@ -27,6 +27,21 @@ TEST(MixedCheck, PassesASoundMapInEveryShape) {
     EXPECT_EQ(launched.exit, 0) << launched.errors;
 }
 
+TEST(MixedCheck, PassesInWorkerProcesses) {
+    const Launch launched = mix_with<BaseVariant>({"--threads=1", "--processes=1,2", "--set=interval_ns=0,100000"});
+    EXPECT_EQ(launched.exit, 0) << launched.errors;
+}
+
+TEST(MixedCheck, CatchesAMapThatSkipsTheFlushInAWorker) {
+    EXPECT_EQ(mix_with<WithShootdown<SkipsTheFlush>>({"--threads=1", "--processes=1"}).exit, 5);
+}
+
+TEST(MixedWorkload, RefusesMoreThreadsThanProcesses) {
+    const Launch launched = mix_with<BaseVariant>({"--threads=2", "--processes=1"});
+    EXPECT_EQ(launched.exit, 2);
+    EXPECT_THAT(launched.errors, testing::HasSubstr("raise --processes"));
+}
+
 TEST(MixedCheck, CatchesAMapThatSkipsTheFlush) {
     EXPECT_EQ(mix_with<WithShootdown<SkipsTheFlush>>({"--threads=1"}).exit, 5);
 }

@@ -35,6 +35,27 @@ TEST(ShootdownCheck, PassesWithAVictimThatTouchesOutsideOrInside) {
     EXPECT_EQ(launched.exit, 0) << launched.errors;
 }
 
+TEST(ShootdownCheck, PassesInWorkerProcesses) {
+    EXPECT_EQ(shoot_down_with<WholeSpace>({"--threads=1", "--processes=1,3"}).exit, 0);
+    if (std::thread::hardware_concurrency() > 1) {
+        const Launch launched =
+            shoot_down_with<Batched>({"--threads=2", "--processes=2", "--set=victims_touch=outside,inside"});
+        EXPECT_EQ(launched.exit, 0) << launched.errors;
+    }
+}
+
+TEST(ShootdownCheck, CatchesAPolicyThatForgetsAWorker) {
+    const Launch launched = shoot_down_with<ForgetsARegion>({"--threads=1", "--processes=2"});
+    EXPECT_EQ(launched.exit, 5);
+    EXPECT_THAT(launched.errors, testing::HasSubstr("can still be read after it was revoked"));
+}
+
+TEST(ShootdownWorkload, RefusesMoreVictimsThanProcesses) {
+    const Launch launched = shoot_down_with<Batched>({"--threads=3", "--processes=1"});
+    EXPECT_EQ(launched.exit, 2);
+    EXPECT_THAT(launched.errors, testing::HasSubstr("raise --processes"));
+}
+
 TEST(ShootdownCheck, CatchesAPolicyThatSkipsItsFlush) {
     const Launch launched = shoot_down_with<SkipsTheFlush>({"--threads=1"});
     EXPECT_EQ(launched.exit, 5);
