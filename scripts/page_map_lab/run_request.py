@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", metavar="LIST", help="thread counts, such as 1,2,4 or 1..4")
     add("--pages", metavar="LIST", help="pages of the object, such as 4096 or 4Ki,256Ki")
     add("--pattern", metavar="LIST", help="key patterns")
+    add("--processes", metavar="LIST", help="worker processes that map the object, 0 for this process's threads (default)")
     add("--set", action="append", metavar="KEY=LIST", default=None, help="values of any other parameter (repeatable)")
     add("--trace", metavar="FILE", help="the trace that replay replays (default: the shipped ones)")
     add = parser.add_argument_group("where").add_argument
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="the folder of this run (default: results/<host>/<run>)")
 
 
-def numbers(text: str, option: str) -> list[str]:
+def numbers(text: str, option: str, least: int = 1) -> list[str]:
     """The numbers of a list such as `1,2,4`, `1..4` or `4Ki,256Ki`, written out."""
     values: list[str] = []
     for part in text.split(","):
@@ -64,8 +65,8 @@ def numbers(text: str, option: str) -> list[str]:
         low, high = (
             int(match.group(1)) << {None: 0, "Ki": 10, "Mi": 20, "Gi": 30}[match.group(2)] for match in (found[0], found[-1])
         )
-        if low < 1 or high < low or (len(ends) == 2 and high - low > 4096):
-            raise UsageError(f'{option} "{text}": numbers start at 1 and ranges rise: write it as 1,2,4 or 1..4')
+        if low < least or high < low or (len(ends) == 2 and high - low > 4096):
+            raise UsageError(f'{option} "{text}": numbers start at {least} and ranges rise: write it as 1,2,4 or 1..4')
         values += [str(value) for value in range(low, high + 1)]
     return list(dict.fromkeys(values))
 
@@ -133,6 +134,8 @@ def sweep(namespace: argparse.Namespace) -> dict[str, list[str]]:
         values["pages"] = numbers(namespace.pages, "--pages")
     if namespace.pattern:
         values["pattern"] = words(namespace.pattern, "--pattern")
+    if namespace.processes:
+        values["processes"] = numbers(namespace.processes, "--processes", least=0)
     for text in namespace.set or []:
         key, equals, value = text.partition("=")
         if not key or not equals or not value:

@@ -68,6 +68,7 @@ def test_dry_run_prints_the_launches_and_does_nothing(folder: Path, tmp_path: Pa
         (("--variant", "layout:nonsense"), "layout:nonsense"),
         (("--threads", "0"), "--threads"),
         (("--threads", "one"), "--threads"),
+        (("--processes", "none"), "--processes"),
         (("--threads", "9999"), "9999"),
         (("--pages", "4..2"), "--pages"),
         (("--pattern", "spiral"), "spiral"),
@@ -196,6 +197,7 @@ def test_replay_gets_a_trace_or_is_left_out(tmp_path: Path, monkeypatch: pytest.
 
 def test_lists_of_numbers_are_written_out() -> None:
     assert run_request.numbers("1..3,2,8", "--threads") == ["1", "2", "3", "8"]
+    assert run_request.numbers("0,2", "--processes", least=0) == ["0", "2"]
     assert run_request.numbers("4Ki,1Mi", "--pages") == ["4096", "1048576"]
 
 
