@@ -162,11 +162,7 @@ public:
     }
 
     std::optional<std::uint64_t> faults_answered() override {
-        std::uint64_t faults = 0;
-        for (unsigned worker = 0; worker < workers_.size(); ++worker) {
-            faults += workers_.worker(worker).faults_answered();
-        }
-        return workers_.size() == 0 ? std::nullopt : std::optional(faults);
+        return workers_.size() == 0 ? std::nullopt : std::optional(workers_.faults_answered());
     }
 
     Status prepare() override {

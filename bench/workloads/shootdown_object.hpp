@@ -71,13 +71,7 @@ public:
     Region<Machine>& region() const { return *regions_.front(); }
     unsigned processes() const { return workers_.size(); }
     Worker& worker(unsigned number) { return workers_.worker(number); }
-    std::uint64_t faults_answered() {
-        std::uint64_t faults = 0;
-        for (unsigned number = 0; number < workers_.size(); ++number) {
-            faults += workers_.worker(number).faults_answered();
-        }
-        return faults;
-    }
+    std::uint64_t faults_answered() const { return workers_.faults_answered(); }
     std::uint64_t revocable() const { return revocable_; }
     PageIndex revocable_page(std::uint64_t place) const { return place * stride_; }
     /// From the first revocable page to the last, with those in between.

@@ -1,15 +1,12 @@
-// The worker processes of a workload, each with an address space of its own.
+// The worker processes of a workload: as many as it asked for, by their numbers.
 //
-// Thread safety: as Worker's and AddressSpace's; making and ending from one thread.
-// Invariant: an object that could not be taken apart leaves regions in these spaces; then the spaces are left behind
-// with it, and the workload's check reports it.
+// Thread safety: as WorkerPool's.
 #pragma once
 
-#include <memory>
 #include <stdexcept>
 #include <vector>
 
-#include "impl/page_map/address_space.hpp"
+#include "impl/page_map/worker_pool.hpp"
 
 namespace page_map_lab::bench {
 
@@ -22,48 +19,30 @@ public:
     /// Throws std::runtime_error where the nursery was not started or the system has no room.
     explicit WorkerTeam(unsigned processes) {
         for (unsigned number = 0; number < processes; ++number) {
-            Result<std::unique_ptr<Worker>> worker = Worker::spawn();
-            if (!worker) {
-                throw std::runtime_error(worker.error().text());
-            }
-            auto member = std::make_unique<Member>(*std::move(worker));
-            members_.push_back(std::move(member));
-        }
-    }
-    ~WorkerTeam() {
-        for (auto& member : members_) {
-            if (!member->space.remove_regions()) {
-                static_cast<void>(member.release());
+            if (const auto spawned = pool_.spawn(); !spawned) {
+                throw std::runtime_error(spawned.error().text());
             }
         }
+        members_ = pool_.members();
     }
-    WorkerTeam(const WorkerTeam&) = delete;
-    WorkerTeam& operator=(const WorkerTeam&) = delete;
 
     unsigned size() const { return static_cast<unsigned>(members_.size()); }
-    Worker& worker(unsigned number) { return *members_[number]->worker; }
-    AddressSpace<Machine>& space(unsigned number) { return members_[number]->space; }
+    Worker& worker(unsigned number) { return members_[number]->worker(); }
+    AddressSpace<Machine>& space(unsigned number) { return members_[number]->space(); }
+    Status run_everywhere(WorkerJob job) { return pool_.run_everywhere(job); }
 
-    /// Has every worker run `job` and waits for all. The first failure is returned.
-    Status run_everywhere(WorkerJob job) {
-        for (const auto& member : members_) {
-            member->worker->start(job);
+    /// Of all of them so far.
+    std::uint64_t faults_answered() const {
+        std::uint64_t faults = 0;
+        for (auto* const member : members_) {
+            faults += member->worker().faults_answered();
         }
-        Status outcome;
-        for (const auto& member : members_) {
-            Status done = member->worker->wait();
-            outcome = outcome ? std::move(done) : std::move(outcome);
-        }
-        return outcome;
+        return faults;
     }
 
 private:
-    struct Member {
-        explicit Member(std::unique_ptr<Worker> spawned) : worker(std::move(spawned)), space(*worker) {}
-        std::unique_ptr<Worker> worker;
-        AddressSpace<Machine> space;
-    };
-    std::vector<std::unique_ptr<Member>> members_;
+    WorkerPool<Machine> pool_;
+    std::vector<typename WorkerPool<Machine>::Member*> members_;
 };
 
 }  // namespace page_map_lab::bench

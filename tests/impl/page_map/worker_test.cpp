@@ -1,0 +1,174 @@
+// Workers and their address spaces without a page map: jobs, faults, rights, pools, and their ends.
+#include "impl/page_map/worker.hpp"
+
+#include <csignal>
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "impl/page_map/machine.hpp"
+#include "impl/page_map/worker_pool.hpp"
+#include "tests/worker_nursery.hpp"
+
+namespace page_map_lab {
+namespace {
+
+struct TestMechanism {
+    static Status set_access(std::byte* base, std::size_t bytes, Access access) noexcept {
+        return protect(base, bytes, access);
+    }
+};
+using Machine = MachineWith<TestMechanism>;
+using Pool = WorkerPool<Machine>;
+
+/// Opens what faults, in whatever space it is.
+struct Opener final : FaultServer<Machine> {
+    Status serve_fault(Region<Machine>& region, PageIndex index, Access wanted) noexcept override {
+        ++faults;
+        return region.space().set_access(region.address_of(index), page_size, wanted);
+    }
+    Status unmap_region(Region<Machine>& region) override {
+        region.space().detach(region);
+        return region.space().unmap(region.base(), region.pages().count);
+    }
+    int faults = 0;
+};
+
+struct Board {
+    std::uint64_t address = 0;
+    std::uint64_t pages = 0;
+    std::uint64_t sum = 0;
+};
+
+void add_up(WorkerSide& side) {
+    auto& board = side.blackboard<Board>();
+    board.sum = 0;
+    for (std::uint64_t page = 0; page < board.pages; ++page) {
+        board.sum += *reinterpret_cast<const volatile unsigned char*>(board.address + page * page_size);
+    }
+}
+
+class Workers : public ::testing::Test {
+protected:
+    Workers() {
+        for (PageIndex page = 0; page < pages; ++page) {
+            memory.bytes({page, 1})[0] = std::byte{1};
+        }
+    }
+
+    Pool::Member& spawn(const WorkerBounds& bounds = {}) {
+        Result<Pool::Member*> member = pool.spawn(bounds);
+        if (!member) {
+            throw std::runtime_error(member.error().text());
+        }
+        return **member;
+    }
+
+    std::unique_ptr<Region<Machine>> map_in(Pool::Member& member) {
+        Result<std::byte*> base = member.space().map(memory, {0, pages}, Sharing::shared);
+        EXPECT_TRUE(base) << base.error().text();
+        FaultServer<Machine>& opener = server;
+        auto region = std::make_unique<Region<Machine>>(member.space(), opener, RegionOptions{.pages = {0, pages}}, *base);
+        member.space().attach(*region);
+        member.worker().blackboard<Board>() = {reinterpret_cast<std::uint64_t>(*base), pages, 0};
+        return region;
+    }
+
+    static constexpr std::uint64_t pages = 6;
+    ObjectMemory memory{pages};
+    Opener server;
+    Pool pool;
+};
+
+TEST_F(Workers, HaveTheirFaultsServedAndTheirRightsTaken) {
+    Pool::Member& member = spawn();
+    const auto region = map_in(member);
+    for (int round = 1; round <= 3; ++round) {
+        ASSERT_TRUE(member.worker().run(add_up));
+        EXPECT_EQ(member.worker().blackboard<Board>().sum, pages);
+        EXPECT_EQ(server.faults, round * static_cast<int>(pages)) << "each page is closed again";
+        ASSERT_TRUE(region->close_hardware());
+    }
+    EXPECT_EQ(member.worker().faults_answered(), 3 * pages);
+    ASSERT_TRUE(member.space().remove_regions());
+}
+
+TEST_F(Workers, AreInOnlyOneAddressSpace) {
+    Pool::Member& closed = spawn();
+    Pool::Member& open = spawn();
+    const auto first = map_in(closed);
+    const auto second = map_in(open);
+    ASSERT_TRUE(pool.run_everywhere(add_up));
+    ASSERT_TRUE(first->close_hardware());
+    const int before = server.faults;
+    ASSERT_TRUE(open.worker().run(add_up));
+    EXPECT_EQ(server.faults, before);
+    ASSERT_TRUE(closed.worker().run(add_up));
+    EXPECT_EQ(server.faults, before + static_cast<int>(pages));
+    ASSERT_TRUE(closed.space().remove_regions());
+    ASSERT_TRUE(open.space().remove_regions());
+}
+
+TEST_F(Workers, InheritNoRegion) {
+    Result<std::byte*> here = memory.map({0, 1}, Sharing::shared);
+    ASSERT_TRUE(here);
+    const auto mappings_of_objects = [](pid_t process) {
+        std::ifstream mappings("/proc/" + std::to_string(process) + "/maps");
+        int found = 0;
+        for (std::string line; std::getline(mappings, line);) {
+            found += line.find("page-map-object") != std::string::npos;
+        }
+        return found;
+    };
+    Pool::Member& member = spawn();
+    EXPECT_GE(mappings_of_objects(::getpid()), 2) << "the kernel-side mapping and the region";
+    EXPECT_EQ(mappings_of_objects(member.worker().process()), 0);
+    const auto region = map_in(member);
+    EXPECT_EQ(mappings_of_objects(member.worker().process()), 1);
+    ASSERT_TRUE(member.space().remove_regions());
+    ASSERT_TRUE(ObjectMemory::unmap(*here, 1));
+}
+
+TEST_F(Workers, SayYesToEverythingOnceTheyHaveEnded) {
+    Pool::Member& member = spawn();
+    const auto region = map_in(member);
+    member.worker().signal(SIGKILL);
+    ASSERT_TRUE(member.worker().wait_for_end(std::chrono::seconds(30)));
+    EXPECT_TRUE(region->close_hardware());
+    EXPECT_TRUE(member.space().set_access(region->base(), page_size, Access::write));
+    EXPECT_FALSE(member.space().map(memory, {0, pages}, Sharing::shared)) << "but map nothing";
+    EXPECT_EQ(member.worker().run(add_up).error().code, ErrorCode::unavailable);
+    const auto departed = pool.reap();
+    ASSERT_TRUE(departed) << departed.error().text();
+    ASSERT_EQ(departed->size(), 1u);
+    EXPECT_TRUE(departed->front().end->killed);
+    EXPECT_EQ(departed->front().end->code, SIGKILL);
+    EXPECT_EQ(departed->front().report, "");
+    EXPECT_EQ(pool.size(), 0u);
+}
+
+TEST_F(Workers, AreListedAndClearedAwayOnceTheyHaveEnded) {
+    Pool::Member& first = spawn();
+    Pool::Member& second = spawn();
+    EXPECT_EQ(pool.members(), (std::vector<Pool::Member*>{&first, &second}));
+    EXPECT_TRUE(pool.reap()->empty());
+    first.worker().signal(SIGKILL);
+    ASSERT_TRUE(first.worker().wait_for_end(std::chrono::seconds(30)));
+    EXPECT_EQ(pool.reap()->size(), 1u);
+    EXPECT_EQ(pool.members(), (std::vector<Pool::Member*>{&second}));
+}
+
+TEST_F(Workers, EndTheirJobsWhenTheyAreAsked) {
+    Pool::Member& member = spawn();
+    member.worker().start([](WorkerSide& side) {
+        while (!side.stopping()) {
+        }
+    });
+    EXPECT_EQ(member.worker().wait(std::chrono::milliseconds(10)).error().code, ErrorCode::try_again);
+    member.worker().request_stop();
+    EXPECT_TRUE(member.worker().wait());
+}
+
+}  // namespace
+}  // namespace page_map_lab
