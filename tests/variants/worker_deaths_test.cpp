@@ -153,6 +153,7 @@ TEST_P(WorkerDeaths, InAWriteAtAnyMoment) {
         // relaxed: a count to look at.
         while (rounds.load(std::memory_order_relaxed) < 3u + static_cast<unsigned>(round)) {
             EXPECT_TRUE(map->remove_contig({0, object_pages}));
+            std::this_thread::yield();  // or the writer gets nothing done between two removals
         }
         writer.worker->signal(SIGKILL);
         ASSERT_TRUE(writer.worker->wait_for_end(std::chrono::seconds(30)));
