@@ -9,18 +9,6 @@ namespace {
 
 constexpr PageRange pages{0, 8};
 
-/// The variants that meet a death differently: every shootdown, with a read path that holds a lock and one that does not.
-std::vector<VariantEntry> every_shootdown() {
-    std::vector<VariantEntry> chosen;
-    for (const VariantEntry& entry : all_variants()) {
-        if (entry.layout == "xarray" && (entry.read == "rcu_qsbr" || entry.read == "spinlock")) {
-            chosen.push_back(entry);
-        }
-    }
-    return chosen;
-}
-#define FOR_EVERY_SHOOTDOWN(suite) INSTANTIATE_TEST_SUITE_P(Variants, suite, ::testing::ValuesIn(every_shootdown()), test_name)
-
 class WorkerDeaths : public WorkerTest {
 protected:
     void SetUp() override {

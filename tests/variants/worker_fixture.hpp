@@ -15,6 +15,18 @@
 
 namespace page_map_lab::testing {
 
+/// The variants that differ in what workers see of them: every shootdown, with a read path that holds a lock and one that does
+/// not.
+inline std::vector<VariantEntry> every_shootdown() {
+    std::vector<VariantEntry> chosen;
+    for (const VariantEntry& entry : all_variants()) {
+        if (entry.layout == "xarray" && (entry.read == "rcu_qsbr" || entry.read == "spinlock")) {
+            chosen.push_back(entry);
+        }
+    }
+    return chosen;
+}
+
 /// What a job is to do, and what came of it: the blackboard of these tests.
 struct Errand {
     std::uint64_t address = 0;  ///< of page `first` in the worker
@@ -136,3 +148,6 @@ protected:
 };
 
 }  // namespace page_map_lab::testing
+
+#define FOR_EVERY_SHOOTDOWN(suite) \
+    INSTANTIATE_TEST_SUITE_P(Variants, suite, ::testing::ValuesIn(every_shootdown()), test_name)
