@@ -24,6 +24,11 @@ namespace page_map_lab {
 template <class Machine>
 class AddressSpace final : private FaultDomain {
 public:
+    using Memory = typename Machine::Memory;
+
+    /// A space whose faults are served from now on: on the real machine for the life of the process.
+    AddressSpace() { Machine::serve_faults_with(*this); }
+
     /// The threads of this process. Never destroyed: the fault handler asks it for the life of the process.
     static AddressSpace& this_process() {
         static AddressSpace& space = *new AddressSpace;
@@ -34,10 +39,13 @@ public:
     /// std::runtime_error where the system has no room.
     explicit AddressSpace(Worker& worker) : worker_(&worker) { worker.begin_service(*this); }
 
-    /// A worker's; its regions were removed.
+    /// Its regions were removed. On the real machine only a worker's goes away.
     ~AddressSpace() {
-        check(worker_ != nullptr, "this process's address space lives as long as the process");
-        worker_->end_service();
+        if (worker_ != nullptr) {
+            worker_->end_service();
+        } else {
+            Machine::serve_no_faults_with(*this);
+        }
         check(regions_.empty(), "an address space goes away after its regions");
     }
     AddressSpace(const AddressSpace&) = delete;
@@ -62,7 +70,7 @@ public:
     }
 
     /// Maps pages of an object, with no access. Errors: no_memory, system; unavailable where the worker has ended.
-    Result<std::byte*> map(ObjectMemory& memory, PageRange pages, Sharing sharing) noexcept {
+    Result<std::byte*> map(Memory& memory, PageRange pages, Sharing sharing) noexcept {
         if (worker_ == nullptr) {
             return memory.map(pages, sharing);
         }
@@ -72,12 +80,12 @@ public:
 
     /// Gives the addresses of `count` pages back. Errors: system.
     Status unmap(std::byte* base, std::uint64_t count) noexcept {
-        return worker_ == nullptr ? ObjectMemory::unmap(base, count) : worker_->agent().unmap(base, count * page_size);
+        return worker_ == nullptr ? Memory::unmap(base, count) : worker_->agent().unmap(base, count * page_size);
     }
 
     /// Makes the kernel copy a page of a copy-on-write mapping now. Errors: as ObjectMemory::copy_now.
     Status copy_now(std::byte* page) noexcept {
-        return worker_ == nullptr ? ObjectMemory::copy_now(page) : worker_->agent().copy_now(page);
+        return worker_ == nullptr ? Memory::copy_now(page) : worker_->agent().copy_now(page);
     }
 
     /// Unmaps every region of this space from its page map: what a worker wrote stays there, what it held is free. For
@@ -137,8 +145,6 @@ public:
 
 private:
     using Guard = LockGuard<MapLock<Machine>>;
-
-    AddressSpace() { FaultHandler::add(*this); }
 
     Region<Machine>* pin_region_at(std::byte* address) noexcept {
         const Guard guard(list_lock_);

@@ -87,6 +87,7 @@ class PageMap final : private FaultServer<typename VariantType::Machine> {
 public:
     using Variant = VariantType;
     using Machine = typename Variant::Machine;
+    using Memory = typename Machine::Memory;
     using ReadPath = typename Variant::ReadPath;
     using Layout = typename Variant::Layout;
     using Shootdown = typename Variant::Shootdown;
@@ -106,7 +107,7 @@ public:
         /// moment even where another thread wins the race: an object that is to fit needs that many more.
         Frames* frames = nullptr;
         Store* store = nullptr;           ///< needed by load and by everything that writes back
-        ObjectMemory* memory = nullptr;   ///< needed by load and by regions; lookups go without
+        Memory* memory = nullptr;         ///< needed by load and by regions; lookups go without
         bool keep_memory = false;         ///< removal leaves the pages' memory allocated (frames:keep)
         /// How many address spaces a shootdown gathers before it flushes early; 10 in the reference.
         std::size_t shootdown_spaces = default_shootdown_spaces;
@@ -292,7 +293,7 @@ private:
     Layout layout_;
     const Options options_;
     Frames* const frames_;
-    ObjectMemory* const memory_;
+    Memory* const memory_;
     std::uint64_t page_count_ = 0;                             // map lock
     std::list<std::unique_ptr<RegionType>> regions_;           // map lock
     std::uint64_t worker_regions_ = 0;                         // map lock: those of them in worker processes

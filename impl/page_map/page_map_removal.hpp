@@ -302,7 +302,7 @@ void PageMap<Variant>::give_back(EmptiedPages emptied, WriterLock& lock, Removal
     if (debug_checks && memory_ != nullptr) {
         // A stale translation would read these bytes, and no store holds them.
         for (FrameNumber frame = emptied.first(); frame != 0; frame = emptied.after(frame)) {
-            std::ranges::fill(memory_->bytes({(*frames_)[frame].index, 1}), std::byte{0xdb});
+            memory_->fill((*frames_)[frame].index, std::byte{0xdb});
         }
     }
     if (return_memory) {

@@ -235,7 +235,7 @@ void PageMap<Variant>::zero_survivors(PageRange range, WriterLock& lock, Removal
             return false;
         }
         if ((before & page_flag::up_to_date) != 0) {
-            std::ranges::fill(memory_->bytes({index, 1}), std::byte{0});
+            memory_->fill(index, std::byte{0});
             set_dirty(page);
             ++outcome.zeroed;
         }

@@ -17,7 +17,7 @@ class ReaderThread {
 public:
     /// Registers the calling thread, which is online from now on. A thread registers once.
     ReaderThread() {
-        check(state_ == State::unregistered, "a thread registers once with its read path");
+        check(state() == State::unregistered, "a thread registers once with its read path");
         enter(State::online);
     }
     ~ReaderThread() { enter(State::unregistered); }
@@ -25,13 +25,13 @@ public:
     ReaderThread& operator=(const ReaderThread&) = delete;
 
     /// Whether the calling thread may open a read section now.
-    static bool is_online() noexcept { return state_ == State::online; }
+    static bool is_online() noexcept { return state() == State::online; }
 
     /// Offline for a scope that blocks on a lock, a page or I/O, so that no grace period waits for it (invariant 8). Where it
     /// does not block (`blocks` is false) nothing happens.
     class OfflineScope {
     public:
-        explicit OfflineScope(bool blocks = true) : before_(state_) {
+        explicit OfflineScope(bool blocks = true) : before_(state()) {
             if (blocks && before_ == State::online) {
                 enter(State::offline);
             }
@@ -47,7 +47,7 @@ public:
     /// Online for a scope that reads, whatever the thread was before.
     class OnlineScope {
     public:
-        OnlineScope() : before_(state_) { enter(State::online); }
+        OnlineScope() : before_(state()) { enter(State::online); }
         ~OnlineScope() { enter(before_); }
         OnlineScope(const OnlineScope&) = delete;
         OnlineScope& operator=(const OnlineScope&) = delete;
@@ -60,27 +60,30 @@ private:
     enum class State : std::uint8_t { unregistered, offline, online };
 
     static void enter(State next) {
-        if (next == state_) {
+        State& now = state();
+        if (next == now) {
             return;
         }
-        if (state_ == State::unregistered) {
+        if (now == State::unregistered) {
             ReadPath::register_thread();
-            state_ = State::online;
+            now = State::online;
         }
         if (next == State::unregistered) {
-            if (state_ == State::offline) {
+            if (now == State::offline) {
                 ReadPath::online();
             }
             ReadPath::unregister_thread();
         } else if (next == State::offline) {
             ReadPath::offline();
-        } else if (state_ == State::offline) {
+        } else if (now == State::offline) {
             ReadPath::online();
         }
-        state_ = next;
+        now = next;
     }
 
-    static inline thread_local State state_ = State::unregistered;
+    static State& state() noexcept {
+        return ReadPath::Machine::template thread_local_of<ReaderThread, State>();
+    }
 };
 
 /// Takes `lock`; where it has to wait for it, the calling thread is offline meanwhile (invariant 8).

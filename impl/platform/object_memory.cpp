@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 #include <stdexcept>
@@ -56,6 +57,8 @@ ObjectMemory::~ObjectMemory() {
     ::munmap(kernel_side_, size_pages_ * page_size);
     ::close(file_);
 }
+
+void ObjectMemory::fill(PageIndex page, std::byte value) noexcept { std::ranges::fill(bytes({page, 1}), value); }
 
 Status ObjectMemory::give_back(PageRange pages) noexcept {
     while (::fallocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(pages.first * page_size),

@@ -37,6 +37,9 @@ public:
         return {kernel_side_ + pages.first * page_size, pages.count * page_size};
     }
 
+    /// Sets every byte of a page, through the kernel-side mapping.
+    void fill(PageIndex page, std::byte value) noexcept;
+
     /// Returns the memory of `pages` to the system: holes again, in every shared mapping. Errors: system.
     Status give_back(PageRange pages) noexcept;
 

@@ -57,6 +57,7 @@ public:
             unlink(open_, slab, &Slab::open);
         }
         new (&slab.entries[position]) Entry{};
+        Machine::begin_life(slab.nodes[position].bytes, node_bytes);
         return slab.nodes[position].bytes;
     }
 
@@ -65,6 +66,7 @@ public:
         Slab& slab = slab_of(node);
         const std::uint64_t bit = std::uint64_t{1} << position_in(slab, node);
         check((slab.free & bit) == 0, "a node is released once");
+        Machine::end_life(node, node_bytes);
         if (slab.free == 0) {
             link(open_, slab, &Slab::open);
         }

@@ -130,9 +130,14 @@ public:
     /// An empty directory, or nullptr where there is no memory for it.
     Directory* allocate_directory() noexcept {
         void* const memory = arena_.allocate(sizeof(Directory), alignof(Directory));
-        return memory == nullptr ? nullptr : new (memory) Directory;
+        if (memory == nullptr) {
+            return nullptr;
+        }
+        ReadPath::Machine::begin_life(memory, sizeof(Directory));
+        return new (memory) Directory;
     }
     void free_directory(Directory* directory) noexcept {
+        ReadPath::Machine::end_life(directory, sizeof(Directory));
         arena_.release(directory, sizeof(Directory), alignof(Directory));
     }
 

@@ -1,0 +1,231 @@
+#include "tests/explorer/exploration.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace page_map_lab::explorer {
+
+namespace {
+
+/// Runs as a scheduler without preemption would, but for the choices.
+class Systematic final : public Strategy {
+public:
+    explicit Systematic(const Choices& choices) : choices_(choices) {}
+
+    unsigned choose(const Decision& decision, std::size_t position) override {
+        if (next_ < choices_.size() && choices_[next_].position == position) {
+            return choices_[next_++].core;
+        }
+        return decision.usual();
+    }
+
+private:
+    const Choices& choices_;
+    std::size_t next_ = 0;
+};
+
+/// The cores have random priorities, which change at a few random decisions (Burckhardt et al., "A randomized scheduler with
+/// probabilistic guarantees of finding bugs", ASPLOS 2010); every fourth seed decides at random each time.
+class Random final : public Strategy {
+public:
+    Random(std::uint64_t seed, std::size_t about_how_long) : seed_(seed), uniform_(seed % 4 == 0) {
+        for (unsigned core = 0; core < max_cores; ++core) {
+            priority_[core] = mix(seed, core) >> 1 | std::uint64_t{1} << 62;
+        }
+        const std::size_t changes = 1 + mix(seed, 100) % 4;
+        for (std::size_t change = 0; change < changes; ++change) {
+            changes_.push_back(mix(seed, 200 + change) % std::max<std::size_t>(about_how_long, 1));
+        }
+    }
+
+    unsigned choose(const Decision& decision, std::size_t position) override {
+        if (uniform_ && mix(seed_, 1000 + position) % 8 == 0) {
+            priority_[decision.current % max_cores] = mix(seed_, 100'000 + position) >> 1;
+        }
+        if (!uniform_ && std::ranges::find(changes_, position) != changes_.end() && decision.current < max_cores) {
+            priority_[decision.current] = --lowest_;
+        }
+        unsigned best = decision.usual();
+        for (unsigned core = 0; core < max_cores; ++core) {
+            if (decision.is_enabled(core) && priority_[core] > priority_[best]) {
+                best = core;
+            }
+        }
+        return best;
+    }
+
+private:
+    std::uint64_t seed_;
+    bool uniform_;
+    std::array<std::uint64_t, max_cores> priority_{};
+    std::vector<std::size_t> changes_;
+    std::uint64_t lowest_ = 1000;
+};
+
+std::string name_of(const Choices& choices) {
+    std::string name = "choices:";
+    for (const Choice& choice : choices) {
+        name += (name.back() == ':' ? "" : ",") + std::to_string(choice.position) + "=" + std::to_string(choice.core);
+    }
+    return name;
+}
+
+template <class Number>
+bool parse(const char*& from, const char* end, Number& number) {
+    const auto [after, failure] = std::from_chars(from, end, number);
+    from = after;
+    return failure == std::errc{};
+}
+
+bool parse(const std::string& name, Choices& choices) {
+    const char* from = name.c_str() + std::string("choices:").size();
+    const char* const end = name.c_str() + name.size();
+    while (from < end) {
+        Choice choice{};
+        if (!parse(from, end, choice.position) || from == end || *from++ != '=' || !parse(from, end, choice.core) ||
+            (from != end && *from++ != ',')) {
+            return false;
+        }
+        choices.push_back(choice);
+    }
+    return true;
+}
+
+}  // namespace
+
+bool Exploration::FingerprintSet::insert(std::uint64_t fingerprint) {
+    if (size_ >= most) {
+        return false;
+    }
+    if (size_ * 2 >= places_.size()) {
+        grow();
+    }
+    fingerprint = fingerprint == 0 ? 1 : fingerprint;
+    for (std::size_t at = fingerprint % places_.size();; at = (at + 1) % places_.size()) {
+        if (places_[at] == fingerprint) {
+            return false;
+        }
+        if (places_[at] == 0) {
+            places_[at] = fingerprint;
+            ++size_;
+            return true;
+        }
+    }
+}
+
+void Exploration::FingerprintSet::grow() {
+    const std::vector<std::uint64_t> before = std::exchange(places_, std::vector<std::uint64_t>(places_.size() * 2));
+    for (const std::uint64_t fingerprint : before) {
+        if (fingerprint != 0) {
+            std::size_t at = fingerprint % places_.size();
+            while (places_[at] != 0) {
+                at = (at + 1) % places_.size();
+            }
+            places_[at] = fingerprint;
+        }
+    }
+}
+
+void Exploration::run(Strategy& strategy, const std::string& name) {
+    Simulation& simulation = Simulation::instance();
+    simulation.describe_run = [&] {
+        return "  on " + variant_.name + ", scenario " + std::string(scenario_.name) + ", schedule " +
+               std::to_string(explored_.runs + 1) + "\n  replay: --variant " + variant_.name + " --scenario " +
+               std::string(scenario_.name) + " --replay " + name;
+    };
+    World world(variant_, scenario_.size_pages);
+    scenario_.set_up(world);
+    simulation.run(world.bodies(), strategy);
+    world.finish();
+    ++explored_.runs;
+    longest_ = std::max(longest_, simulation.decisions().size());
+    explored_.schedules += ended_.insert(simulation.fingerprint()) ? 1 : 0;
+}
+
+bool Exploration::out_of_time(const Limits& limits) const {
+    return explored_.runs % 64 == 0 && std::chrono::steady_clock::now() > limits.deadline;
+}
+
+/// Level by level: first what needs no choice, then one, and so on, each level in a random order, so that a run that is
+/// stopped has seen a sample of it.
+void Exploration::explore_systematically(const Limits& limits) {
+    std::vector<Choices> level{Choices{}};
+    for (std::uint64_t depth = 0; !level.empty(); ++depth) {
+        for (std::size_t left = level.size(); left > 1; --left) {
+            std::swap(level[left - 1], level[mix(mix(limits.seed, depth), left) % left]);
+        }
+        std::vector<Choices> next;
+        for (const Choices& choices : level) {
+            if (explored_.schedules >= limits.schedules || out_of_time(limits)) {
+                return;
+            }
+            Systematic strategy(choices);
+            run(strategy, name_of(choices));
+            const std::vector<Decision>& decisions = Simulation::instance().decisions();
+            for (std::size_t at = choices.empty() ? 0 : choices.back().position + 1; at < decisions.size(); ++at) {
+                const Decision& decision = decisions[at];
+                const std::uint64_t state =
+                    mix(decision.fingerprint, decision.current | decision.enabled << 8 | decision.preemptions << 16);
+                if (!visited_.insert(state)) {
+                    break;  // what follows from here has been explored, or will be
+                }
+                const unsigned preemptions = decision.preemptions + (decision.is_enabled(decision.current) ? 1U : 0U);
+                for (unsigned core = 0; core < max_cores && preemptions <= limits.preemptions; ++core) {
+                    if (decision.is_enabled(core) && core != decision.chosen) {
+                        next.push_back(choices);
+                        next.back().push_back({static_cast<std::uint32_t>(at), static_cast<std::uint8_t>(core)});
+                    }
+                }
+            }
+        }
+        level = std::move(next);
+    }
+    explored_.exhausted = true;
+}
+
+void Exploration::explore_randomly(const Limits& limits, std::size_t schedules) {
+    const std::size_t wanted = explored_.schedules + schedules;
+    const std::size_t about_how_long = longest_;
+    // Few schedules may be all that there are.
+    for (std::size_t turn = 0; turn < 4 * schedules && explored_.schedules < wanted && !out_of_time(limits); ++turn) {
+        const std::uint64_t seed = mix(limits.seed, turn) >> 16;
+        Random strategy(seed, about_how_long);
+        run(strategy, "random:" + std::to_string(seed) + "/" + std::to_string(about_how_long));
+    }
+}
+
+Explored Exploration::explore(const Limits& limits) {
+    Limits systematic = limits;
+    systematic.schedules -= limits.schedules / 4;
+    explore_systematically(systematic);
+    explore_randomly(limits, limits.schedules / 4);
+    return explored_;
+}
+
+bool Exploration::replay(const std::string& name) {
+    Simulation::instance().prints_steps = true;
+    if (name.starts_with("choices:")) {
+        Choices choices;
+        if (!parse(name, choices)) {
+            return false;
+        }
+        Systematic strategy(choices);
+        run(strategy, name);
+        return true;
+    }
+    const char* from = name.c_str() + std::string("random:").size();
+    const char* const end = name.c_str() + name.size();
+    std::uint64_t seed = 0;
+    std::size_t about_how_long = 0;
+    if (!name.starts_with("random:") || !parse(from, end, seed) || from == end || *from++ != '/' ||
+        !parse(from, end, about_how_long) || from != end) {
+        return false;
+    }
+    Random strategy(seed, about_how_long);
+    run(strategy, name);
+    return true;
+}
+
+}  // namespace page_map_lab::explorer
