@@ -42,7 +42,7 @@ public:
 
     unsigned choose(const Decision& decision, std::size_t position) override {
         if (uniform_ && mix(seed_, 1000 + position) % 8 == 0) {
-            priority_[decision.current % max_cores] = mix(seed_, 100'000 + position) >> 1;
+            priority_[decision.current % max_cores] = mix(seed_, 100'000 + position) >> 1 | lowest_;
         }
         if (!uniform_ && std::ranges::find(changes_, position) != changes_.end() && decision.current < max_cores) {
             priority_[decision.current] = --lowest_;
@@ -56,12 +56,14 @@ public:
         return best;
     }
 
+    void gives_way(unsigned core) override { priority_[core % max_cores] = --lowest_; }
+
 private:
     std::uint64_t seed_;
     bool uniform_;
     std::array<std::uint64_t, max_cores> priority_{};
     std::vector<std::size_t> changes_;
-    std::uint64_t lowest_ = 1000;
+    std::uint64_t lowest_ = std::uint64_t{1} << 40;
 };
 
 std::string name_of(const Choices& choices) {
@@ -189,7 +191,8 @@ void Exploration::explore_randomly(const Limits& limits, std::size_t schedules) 
     const std::size_t wanted = explored_.schedules + schedules;
     const std::size_t about_how_long = longest_;
     // Few schedules may be all that there are.
-    for (std::size_t turn = 0; turn < 4 * schedules && explored_.schedules < wanted && !out_of_time(limits); ++turn) {
+    const std::size_t most_turns = std::min(4 * schedules, std::max<std::size_t>(explored_.runs, 2000));
+    for (std::size_t turn = 0; turn < most_turns && explored_.schedules < wanted && !out_of_time(limits); ++turn) {
         const std::uint64_t seed = mix(limits.seed, turn) >> 16;
         Random strategy(seed, about_how_long);
         run(strategy, "random:" + std::to_string(seed) + "/" + std::to_string(about_how_long));

@@ -1,5 +1,6 @@
 // The scenarios: two or three cores, a few pages, the operations whose races the page map must win.
 #include <array>
+#include <memory>
 
 #include "tests/explorer/simulated_machine.hpp"
 #include "tests/explorer/world.hpp"
@@ -20,13 +21,15 @@ struct TwoRegions {
 
 void remove_against_write_fault(World& world) {
     const TwoRegions regions(world);
+    world.make_resident({2, 1});
     world.before(1, [&] { world.write_mapped(regions.whole, 0, 1); });
     world.before(1, [&] { world.write_mapped(regions.tail, 1, 2); });
     world.core([&world] { world.remove(first_pages); });
     world.core([&world, regions] {
         world.write_mapped(regions.whole, 0, 3);
         world.write_mapped(regions.tail, 1, 4);
-        world.write_mapped(regions.whole, 0, 5);
+        world.write_mapped(regions.whole, 2, 5);
+        world.write_mapped(regions.whole, 0, 6);
     });
 }
 
@@ -128,7 +131,7 @@ void shrink_against_find(World& world) {
         world.quiescent();
         world.find_and_read(70);
         world.quiescent();
-        world.find_and_read(0);
+        world.load_and_write(0, 1);
     });
 }
 
@@ -204,6 +207,74 @@ void failed_revocation_against_write(World& world) {
     });
 }
 
+/// Writing back and removing exclude each other; who loses leaves things as they are.
+void remove_against_writeback(World& world) {
+    const MappedRegion region = world.map_region(0, {.pages = first_pages});
+    world.before(2, [&] { world.write_mapped(region, 1, 1); });
+    world.core([&world] { world.remove({0, 2}); });
+    world.core([&world] { static_cast<void>(world.map->writeback({1, 2})); });
+    world.core([&world, region] { world.write_mapped(region, 1, 2); });
+}
+
+/// A write-out fails: the page stays dirty, and in the map.
+void failed_write_against_write(World& world) {
+    const MappedRegion region = world.map_region(0, {.pages = {0, 2}});
+    world.before(1, [&] { world.write_mapped(region, 1, 1); });
+    world.store.fail_a_write_of(1);
+    world.core([&world] {
+        const Result<RemovalOutcome> outcome = world.map->remove({0, 2});
+        World::expect(outcome.has_value(), "a failed write fails the removal");
+    });
+    world.core([&world, region] {
+        static_cast<void>(world.read_mapped(region, 1));
+        world.quiescent();
+        world.load_and_write(1, 2);
+    });
+}
+
+/// From the moment that a region is pinned no page of its range leaves the map.
+void pin_against_remove(World& world) {
+    const MappedRegion region = world.map_region(0, {.pages = {0, 2}});
+    world.before(2, [&] { world.write_mapped(region, 1, 1); });
+    const auto pinned = std::make_shared<PageState>();
+    world.core([&world] { world.remove({0, 2}); });
+    world.core([&world, region, pinned] {
+        world.map->set_locked(region, true);
+        *pinned = world.memory.page(1);
+    });
+    world.core([&world, region] { static_cast<void>(world.read_mapped(region, 0)); });
+    world.at_the_end([&world, region, pinned] {
+        World::expect(!pinned->resident || world.memory.page(1).life == pinned->life,
+                      "a page is removed from under a pinned region");
+        world.map->as_thread([&] { world.map->set_locked(region, false); });
+    });
+}
+
+/// A count that is one short of its end: one of two finds gets it, the other is refused.
+void saturating_finds(World& world) {
+    world.make_resident({0, 1});
+    std::vector<Held> held;
+    world.map->as_thread([&] {
+        for (std::uint64_t count = 0; count + 1 < SlotWord::max_refcount; ++count) {
+            held.push_back(world.map->find(0));
+        }
+    });
+    for (int reader = 0; reader < 2; ++reader) {
+        world.core([&world] {
+            if (const Held page = world.map->find(0)) {
+                static_cast<void>(world.memory.read(0));
+                world.map->put(page);
+            }
+        });
+    }
+    world.core([&world] { world.remove({0, 1}); });
+    world.at_the_end([&world, held] {
+        for (const Held page : held) {
+            world.map->put(page);
+        }
+    });
+}
+
 constexpr std::array scenarios{
     Scenario{"remove_against_write_fault", 3, remove_against_write_fault},
     Scenario{"remove_against_find", 3, remove_against_find},
@@ -219,6 +290,10 @@ constexpr std::array scenarios{
     Scenario{"two_removers", 3, two_removers},
     Scenario{"protect_against_remove", 3, protect_against_remove},
     Scenario{"failed_revocation_against_write", 3, failed_revocation_against_write},
+    Scenario{"remove_against_writeback", 3, remove_against_writeback},
+    Scenario{"failed_write_against_write", 3, failed_write_against_write},
+    Scenario{"pin_against_remove", 3, pin_against_remove},
+    Scenario{"saturating_finds", 3, saturating_finds},
 };
 
 }  // namespace

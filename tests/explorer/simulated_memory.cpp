@@ -135,7 +135,7 @@ Status SimulatedStore::read_pages(PageRange range, std::span<std::byte> bytes) {
         simulation().arrive(&page, where);
         simulation().record("store read ends", {{&page, true}}, where);
         page.in_transfer = false;
-        if (failing_.erase(index) != 0) {
+        if (failing_reads_.erase(index) != 0) {
             return fail(ErrorCode::io, "this read fails");
         }
         if (page.resident) {
@@ -166,6 +166,9 @@ Status SimulatedStore::write_pages(PageRange range, std::span<const std::byte> b
         simulation().arrive(&page.in_store, where);
         simulation().record("store write ends", {{&page.in_store, true}, {&page, true}}, where);
         page.in_transfer = false;
+        if (failing_writes_.erase(index) != 0) {
+            return fail(ErrorCode::io, "this write fails");
+        }
         page.stored = seen;
     }
     return {};

@@ -82,14 +82,16 @@ public:
     Status write_pages(PageRange range, std::span<const std::byte> bytes) override;
     std::uint64_t size_pages() const override { return memory_.size_pages(); }
 
-    /// The next read of `page` fails.
-    void fail_a_read_of(PageIndex page) { failing_.insert(page); }
+    /// The next read, or write, of `page` fails.
+    void fail_a_read_of(PageIndex page) { failing_reads_.insert(page); }
+    void fail_a_write_of(PageIndex page) { failing_writes_.insert(page); }
     /// The pages become zero in the store, as those of a file that is shortened; what the map holds of them may be dropped.
     void shorten(PageRange range, const Where& where = Where::current());
 
 private:
     SimulatedMemory& memory_;
-    std::set<PageIndex> failing_;
+    std::set<PageIndex> failing_reads_;
+    std::set<PageIndex> failing_writes_;
 };
 
 /// Page tables, TLBs, and who waits for whom.

@@ -57,6 +57,7 @@ void Simulation::begin() {
     dead_.clear();
     for (Core& core : cores_) {
         core.finished = true;
+        core.gives_way = false;
         core.ready = nullptr;
         core.last_step = 0;
         core.touched = nullptr;
@@ -266,13 +267,20 @@ void Simulation::give_way(const std::source_location& where) {
     const auto had_their_turn = [&] {
         for (unsigned number = 0; number < max_cores; ++number) {
             const Core& core = cores_[number];
-            if (number != core_of(own) && !core.finished && core.ready == nullptr && core.last_step == steps_then[number]) {
+            const bool could_go_on =
+                number != core_of(own) && !core.finished && !core.gives_way && (core.ready == nullptr || (*core.ready)());
+            if (could_go_on && core.last_step == steps_then[number]) {
                 return false;
             }
         }
         return true;
     };
+    if (running_) {
+        strategy_->gives_way(core_);
+    }
+    own.gives_way = true;
     wait_until("something to change", [&] { return others() != seen && had_their_turn(); }, where);
+    own.gives_way = false;
     own.others_writes = others();
 }
 

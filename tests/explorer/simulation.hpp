@@ -55,6 +55,8 @@ class Strategy {
 public:
     virtual ~Strategy() = default;
     virtual unsigned choose(const Decision& decision, std::size_t position) = 0;
+    /// A core gives way: a fair strategy lets others go first from now on.
+    virtual void gives_way(unsigned) {}
 };
 
 /// An access to a location as part of a step.
@@ -127,6 +129,7 @@ private:
         std::unique_ptr<std::byte[]> stack;
         const std::function<void()>* body = nullptr;
         bool finished = true;
+        bool gives_way = false;
         const std::function<bool()>* ready = nullptr;  ///< blocked until it holds
         std::string_view waits_for;
         std::uint64_t last_step = 0;

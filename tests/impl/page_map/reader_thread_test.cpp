@@ -15,6 +15,7 @@ namespace {
 
 /// A read path that writes down what it is told, one letter a call: Register, Unregister, oFfline, oNline.
 struct FakeReads {
+    using Machine = RealMachine;
     static inline thread_local std::string told;
     static void register_thread() { told += 'R'; }
     static void unregister_thread() { told += 'U'; }

@@ -1,0 +1,49 @@
+#!/bin/bash
+# the interleaving explorer: the page map on simulated cores in every order that matters, and mutants that it must find
+set -euo pipefail
+source scripts/test/common.sh
+
+seed=42
+folder=build/dev/tests/explorer
+build_preset dev explorer explorer_mutants
+
+field() { sed -n "s/^$2: //p" "$1"; } # mutant name
+
+# found ARGUMENT…: whether a mutant is found, and again by the schedule that its report names.
+found() {
+    local report again
+    if report=$("$@") || ! grep -q '^violation: ' <<< "$report"; then return 1; fi
+    local replay
+    read -r -a replay <<< "$(sed -n 's/^ *replay: //p' <<< "$report")"
+    again=$("$1" "${replay[@]}") || true
+    if [ "$(grep '^violation: ' <<< "$again")" != "$(grep '^violation: ' <<< "$report")" ]; then
+        echo "explorer: the schedule ${replay[*]} of $(basename "$1") does not replay" >&2
+        return 1
+    fi
+}
+
+echo "== explorer: mutants"
+planted=0
+found=0
+for mutant in tests/explorer/mutants/*.mutant; do
+    name=$(basename "$mutant" .mutant)
+    planted=$((planted + 1))
+    if found "$folder/explorer_mutant_$name" --scenario "$(field "$mutant" scenario)" \
+        --schedules "$(field "$mutant" schedules)" --seed "$seed"; then
+        found=$((found + 1))
+    else
+        echo "explorer: the mutant $name is not found in $(field "$mutant" schedules) schedules of its scenario" >&2
+    fi
+done
+# Without preemptions the systematic part is blind: this one is found, and replays, by a random seed.
+if ! found "$folder/explorer_mutant_find_keeps_the_mark" --scenario remove_against_find --preemptions 0 --seed "$seed"; then
+    echo "explorer: no random schedule finds the mutant find_keeps_the_mark, or it does not replay" >&2
+    found=-1
+fi
+
+echo "== explorer: exploring"
+amount=(--schedules 1000)
+[ -z "$PAGE_MAP_LAB_TEST_MINUTES" ] || amount=(--schedules 100000 --seconds $((PAGE_MAP_LAB_TEST_MINUTES * 60)))
+figures=$("$folder/explorer" "${amount[@]}" --processes "$(nproc)" --seed "$seed") || { echo "$figures"; exit 1; }
+echo "explorer: $figures, mutants found $found of $planted, all replayed"
+[ "$found" = "$planted" ]
