@@ -8,7 +8,6 @@
 
 #include "tests/explorer/simulated_machine.hpp"
 #include "variants/catalog.hpp"
-#include "variants/read_path/rcu.hpp"
 
 namespace page_map_lab::explorer {
 

@@ -230,6 +230,8 @@ void failed_write_against_write(World& world) {
         world.quiescent();
         world.load_and_write(1, 2);
     });
+    // Where the page was in use the write is still to come, and to fail.
+    world.at_the_end([&world] { world.map->as_thread([&] { static_cast<void>(world.map->remove({0, 2})); }); });
 }
 
 /// From the moment that a region is pinned no page of its range leaves the map.

@@ -13,6 +13,7 @@
 
 #include "tests/explorer/simulated_memory.hpp"
 #include "tests/explorer/simulation.hpp"
+#include "variants/read_path/rcu.hpp"
 
 namespace page_map_lab::explorer {
 
@@ -149,16 +150,12 @@ private:
 };
 
 /// Stands for the flavours of liburcu whose sections announce themselves: memb, mb and bp.
-struct SectionsAnnounced {
-    static constexpr bool section_end_is_quiescent = true;
+struct SectionsAnnounced : NoticedSections {
     static void read_lock() { Readers::instance().enter(); }
     static void read_unlock() { Readers::instance().leave(); }
     static void synchronize() { Readers::instance().wait_for_others(); }
     static void register_thread() {}
     static void unregister_thread() {}
-    static void quiescent() {}
-    static void offline() {}
-    static void online() {}
 };
 
 /// Stands for qsbr: a thread that is online is in a section but for the moments when it says that it is not.
