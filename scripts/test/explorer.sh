@@ -12,10 +12,10 @@ field() { sed -n "s/^$2: //p" "$1"; } # mutant name
 # found ARGUMENT…: whether a mutant is found, and again by the schedule that its report names.
 found() {
     local report again
-    if report=$("$@") || ! grep -q '^violation: ' <<< "$report"; then return 1; fi
+    if report=$("$@" 2>&1) || ! grep -q '^violation: ' <<< "$report"; then return 1; fi
     local replay
     read -r -a replay <<< "$(sed -n 's/^ *replay: //p' <<< "$report")"
-    again=$("$1" "${replay[@]}") || true
+    again=$("$1" "${replay[@]}" 2>&1) || true
     if [ "$(grep '^violation: ' <<< "$again")" != "$(grep '^violation: ' <<< "$report")" ]; then
         echo "explorer: the schedule ${replay[*]} of $(basename "$1") does not replay" >&2
         return 1
