@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-parts=(lint unit python asan tsan failures fuzz model explorer) # in the order they run; each is scripts/test/NAME.sh, which says what it is
+parts=(lint unit python asan tsan failures fuzz model explorer linearise) # in the order they run; each is scripts/test/NAME.sh, which says what it is
 on_request=()                      # parts that only --only runs
 known=("${parts[@]}" "${on_request[@]}")
 
