@@ -6,12 +6,14 @@
 #include <map>
 #include <mutex>
 
-#include "tests/linearise/forwarding_page_map.hpp"
 #include "tests/linearise/linearisable.hpp"
 #include "tests/linearise/recorded_map.hpp"
+#include "tests/variants/forwarding_page_map.hpp"
 
 namespace page_map_lab::linearise {
 namespace {
+
+using testing::ForwardingPageMap;
 
 constexpr unsigned histories = 30;
 

@@ -6,7 +6,7 @@
 
 #include "variants/any_page_map.hpp"
 
-namespace page_map_lab::linearise {
+namespace page_map_lab::testing {
 
 class ForwardingPageMap : public AnyPageMap {
 public:
@@ -61,4 +61,4 @@ private:
     std::unique_ptr<AnyPageMap> inner_;
 };
 
-}  // namespace page_map_lab::linearise
+}  // namespace page_map_lab::testing

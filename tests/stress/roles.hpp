@@ -1,0 +1,63 @@
+// What the threads of a stress run do, one operation at a time.
+//
+// Thread safety: a StressThread belongs to its thread.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+
+#include "tests/stress/stressed_object.hpp"
+#include "tests/stress/watchdog.hpp"
+
+namespace page_map_lab::stress {
+
+class StressThread {
+public:
+    enum class Role : std::uint8_t {
+        reader,   ///< find, load_nowait, load and insert; looks at every lane
+        writer,   ///< load, its lane, mark_dirty
+        faulter,  ///< looks at lanes and writes its own through mappings
+        mapper,   ///< regions that come and go: shared, read-only, pinned, private
+        evictor,  ///< remove_contig
+        keeper,   ///< writeback, free_unused, truncation
+    };
+    static std::string_view name_of(Role role);
+
+    StressThread(Role role, unsigned writer, std::uint64_t seed, std::deque<StressedObject>& objects, ThreadTrace& trace)
+        : role_(role), writer_(writer), random_(seed), objects_(objects), trace_(trace) {}
+
+    /// One operation.
+    void step();
+
+    std::uint64_t steps() const noexcept { return trace_.begun(); }
+    const StressOutcome& outcome() const noexcept { return outcome_; }
+
+private:
+    std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+    void read();
+    void write();
+    void fault();
+    void map_and_unmap();
+    void use_shared(AnyRegion* region, const RegionOptions& options);
+    void use_private(AnyRegion* region, const RegionOptions& options);
+    void evict();
+    void keep();
+
+    void look(PageIndex page, const std::byte* bytes);
+    void expect(const Status& status, const char* what);
+    void found_wrong(std::string finding);
+
+    const Role role_;
+    const unsigned writer_;
+    std::mt19937_64 random_;
+    std::deque<StressedObject>& objects_;
+    StressedObject* object_ = nullptr;
+    ThreadTrace& trace_;
+    StressOutcome outcome_;
+};
+
+}  // namespace page_map_lab::stress

@@ -1,0 +1,72 @@
+// Every variant under stress, in turns: `stress [--seconds N | --operations N] [--variant TEXT] [--seed S] [--workers N]`.
+#include <chrono>
+#include <cstdio>
+#include <random>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "tests/stress/stress.hpp"
+
+int main(int argument_count, char** arguments) {
+    using namespace page_map_lab;
+    using namespace page_map_lab::stress;
+    using Clock = std::chrono::steady_clock;
+
+    CLI::App app("Page maps under everything at once, checked for stale and lost values and for leaked frames.");
+    double seconds = 25;
+    double turn_seconds = 5;
+    std::uint64_t operations = 0;
+    std::uint64_t seed = std::random_device{}();
+    std::uint64_t hang_seconds = 60;
+    unsigned workers = 3;
+    std::string pattern;
+    app.add_option("--seconds", seconds, "for all variants together")->check(CLI::PositiveNumber);
+    app.add_option("--turn-seconds", turn_seconds, "how long a variant's turn lasts at most")->check(CLI::PositiveNumber);
+    app.add_option("--operations", operations, "for all variants together, instead of a time");
+    app.add_option("--variant", pattern, "only variants whose names contain this");
+    app.add_option("--seed", seed, "of the threads' choices");
+    app.add_option("--workers", workers, "readers, writers and faulters, in turns")->check(CLI::Range(3, 12));
+    app.add_option("--hang-seconds", hang_seconds, "a thread in one operation for so long hangs")
+        ->check(CLI::PositiveNumber);
+    CLI11_PARSE(app, argument_count, arguments);
+
+    std::vector<VariantEntry> chosen;
+    for (const VariantEntry& variant : all_variants()) {
+        if (variant.name.find(pattern) != std::string::npos) {
+            chosen.push_back(variant);
+        }
+    }
+    if (chosen.empty()) {
+        std::fprintf(stderr, "stress: no variant's name contains '%s': lab list names them\n", pattern.c_str());
+        return 2;
+    }
+    std::printf("stress: seed %lu, %zu variants%s\n", seed, chosen.size(),
+                debug_checks ? "" : "; removed pages are not poisoned in this build");
+    std::fflush(stdout);
+
+    StressOutcome total;
+    const auto start = Clock::now();
+    const auto end = start + std::chrono::duration<double>(seconds);
+    const double share = static_cast<double>(chosen.size());
+    StressOptions options{.time = std::chrono::duration<double>(std::min(turn_seconds, seconds / share)),
+                          .operations = operations == 0 ? 0 : operations / chosen.size() + 1,
+                          .workers = workers,
+                          .seed = seed,
+                          .hang = std::chrono::seconds(hang_seconds)};
+    do {
+        for (const VariantEntry& variant : chosen) {
+            StressOutcome outcome = run_stress(variant.make, options);
+            for (const std::string& finding : outcome.findings) {
+                std::printf("%s: seed %lu: %s\n", variant.name.c_str(), options.seed, finding.c_str());
+            }
+            std::fflush(stdout);
+            total.add(std::move(outcome));
+            ++options.seed;
+        }
+    } while (operations == 0 && Clock::now() < end);
+    const std::chrono::duration<double> took = Clock::now() - start;
+    std::printf("stress: seconds %.0f, operations %lu, evictions %lu, kills 0, stale %lu, lost %lu, leaked %lu\n",
+                took.count(), total.operations, total.evictions, total.stale, total.lost, total.leaked);
+    return total.clean() ? 0 : 1;
+}
