@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the Debian packages that are missing: `scripts/install.sh build|run|test`. With root or sudo it installs them;
+# Installs the Debian packages that are missing: `scripts/install.sh build|run|test|guest`. With root or sudo it installs them;
 # without, it says what is missing and fails. Prints nothing when nothing is missing.
 set -euo pipefail
 
@@ -8,12 +8,14 @@ build=(g++ cmake ninja-build pkg-config git ccache
     nlohmann-json3-dev libcli11-dev libgtest-dev libgmock-dev libexpected-dev)
 scripts=(python3 python3-numpy python3-scipy python3-matplotlib python3-jinja2 python3-jsonschema)
 tests=(python3-pytest python3-hypothesis strace clang-16 libclang-rt-16-dev libbenchmark-tools spin linux-perf chromium)
+guest=(qemu-system-x86 busybox-static)
 
 case "${1:-run}" in
     build) wanted=("${build[@]}") ;;
     run) wanted=("${build[@]}" "${scripts[@]}") ;;
     test) wanted=("${build[@]}" "${scripts[@]}" "${tests[@]}") ;;
-    *) echo "install.sh: unknown set '$1': use build, run or test" >&2; exit 2 ;;
+    guest) wanted=("${guest[@]}") ;;
+    *) echo "install.sh: unknown set '$1': use build, run, test or guest" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query > /dev/null; then

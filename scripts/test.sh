@@ -4,8 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-parts=(lint unit python asan tsan failures fuzz model explorer linearise) # in the order they run; each is scripts/test/NAME.sh, which says what it is
-on_request=()                      # parts that only --only runs
+parts=(lint unit python asan tsan failures fuzz model explorer linearise stress) # in order; each is scripts/test/NAME.sh, which says what it is
+on_request=(guest)                      # parts that only --only runs
 known=("${parts[@]}" "${on_request[@]}")
 
 usage() {

@@ -1,6 +1,9 @@
 #include "tests/stress/stress.hpp"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <barrier>
 #include <deque>
 #include <iterator>
 #include <thread>
@@ -10,17 +13,20 @@
 namespace page_map_lab::stress {
 namespace {
 
+using Role = StressThread::Role;
+
 // Operations that a thread takes from a run's bound at a time.
 constexpr std::uint64_t share = 16;
 
-std::vector<StressThread::Role> roles_of(unsigned workers) {
-    using enum StressThread::Role;
-    constexpr std::array worker_roles{reader, writer, faulter};
-    std::vector<StressThread::Role> roles;
+bool disturbs(Role role) { return role == Role::mapper || role == Role::evictor || role == Role::keeper; }
+
+std::vector<Role> roles_of(unsigned workers) {
+    constexpr std::array worker_roles{Role::reader, Role::writer, Role::faulter};
+    std::vector<Role> roles;
     for (unsigned worker = 0; worker < std::max<unsigned>(workers, worker_roles.size()); ++worker) {
         roles.push_back(worker_roles[worker % worker_roles.size()]);
     }
-    roles.insert(roles.end(), {mapper, evictor, keeper});
+    roles.insert(roles.end(), {Role::mapper, Role::evictor, Role::keeper});
     return roles;
 }
 
@@ -28,6 +34,7 @@ std::vector<StressThread::Role> roles_of(unsigned workers) {
 
 void StressOutcome::add(StressOutcome other) {
     operations += other.operations;
+    disturbances += other.disturbances;
     evictions += other.evictions;
     stale += other.stale;
     lost += other.lost;
@@ -36,7 +43,7 @@ void StressOutcome::add(StressOutcome other) {
 }
 
 StressOutcome run_stress(const MakeMap& make, const StressOptions& options) {
-    const std::vector<StressThread::Role> roles = roles_of(options.workers);
+    const std::vector<Role> roles = roles_of(options.workers);
     // Every thread may hold a page and want another, a passing region pins a dozen, and truncation keeps pages dirty.
     const std::uint64_t least_frames = 2 * roles.size() + 24;
     std::deque<StressedObject> objects;
@@ -63,16 +70,30 @@ StressOutcome run_stress(const MakeMap& make, const StressOptions& options) {
     }
     std::atomic<bool> stop{false};
     std::atomic<std::uint64_t> taken{0};
+    std::barrier start(static_cast<std::ptrdiff_t>(roles.size()));
     std::vector<std::jthread> running;
     Watchdog watchdog(traces, options.hang);
     for (unsigned number = 0; number < roles.size(); ++number) {
         running.emplace_back([&, number] {
+            start.arrive_and_wait();
             const auto registration = objects.front().map().register_thread();
-            // relaxed, both: they only end the loop
-            while (!stop.load(std::memory_order_relaxed) &&
-                   (options.operations == 0 || taken.fetch_add(share, std::memory_order_relaxed) < options.operations)) {
-                for (const std::uint64_t end = threads[number].steps() + share; threads[number].steps() < end;) {
-                    threads[number].step();
+            const std::uint64_t one_in = disturbs(roles[number]) ? options.disturb_one_in : 0;
+            StressThread& thread = threads[number];
+            // relaxed, all: they only count, and end the loop
+            while (!stop.load(std::memory_order_relaxed)) {
+                const std::uint64_t taken_by_all = taken.load(std::memory_order_relaxed);
+                if (options.operations != 0 && taken_by_all >= options.operations) {
+                    break;
+                }
+                if (thread.steps() * one_in > taken_by_all) {
+                    const auto offline = objects.front().map().offline_scope();
+                    traces[number].rest();
+                    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                    continue;
+                }
+                taken.fetch_add(share, std::memory_order_relaxed);
+                for (const std::uint64_t end = thread.steps() + share; thread.steps() < end;) {
+                    thread.step();
                 }
             }
             traces[number].end();
@@ -88,9 +109,10 @@ StressOutcome run_stress(const MakeMap& make, const StressOptions& options) {
     running.clear();
 
     const auto registration = objects.front().map().register_thread();
-    for (StressThread& thread : threads) {
-        outcome.add(thread.outcome());
-        outcome.operations += thread.steps();
+    for (unsigned number = 0; number < roles.size(); ++number) {
+        outcome.add(threads[number].outcome());
+        outcome.operations += threads[number].steps();
+        outcome.disturbances += disturbs(roles[number]) ? threads[number].steps() : 0;
     }
     for (StressedObject& object : objects) {
         outcome.evictions += object.evicted();

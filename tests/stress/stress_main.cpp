@@ -19,6 +19,7 @@ int main(int argument_count, char** arguments) {
     std::uint64_t operations = 0;
     std::uint64_t seed = std::random_device{}();
     std::uint64_t hang_seconds = 60;
+    std::uint64_t disturb_one_in = 0;
     unsigned workers = 3;
     std::string pattern;
     app.add_option("--seconds", seconds, "for all variants together")->check(CLI::PositiveNumber);
@@ -27,6 +28,8 @@ int main(int argument_count, char** arguments) {
     app.add_option("--variant", pattern, "only variants whose names contain this");
     app.add_option("--seed", seed, "of the threads' choices");
     app.add_option("--workers", workers, "readers, writers and faulters, in turns")->check(CLI::Range(3, 12));
+    app.add_option("--disturb-one-in", disturb_one_in,
+                   "the mapper, the evictor and the keeper each do one in so many of the operations");
     app.add_option("--hang-seconds", hang_seconds, "a thread in one operation for so long hangs")
         ->check(CLI::PositiveNumber);
     CLI11_PARSE(app, argument_count, arguments);
@@ -52,6 +55,7 @@ int main(int argument_count, char** arguments) {
     StressOptions options{.time = std::chrono::duration<double>(std::min(turn_seconds, seconds / share)),
                           .operations = operations == 0 ? 0 : operations / chosen.size() + 1,
                           .workers = workers,
+                          .disturb_one_in = disturb_one_in,
                           .seed = seed,
                           .hang = std::chrono::seconds(hang_seconds)};
     do {

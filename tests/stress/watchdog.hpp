@@ -29,6 +29,9 @@ public:
         page_.store(page, std::memory_order_relaxed);
         begun_.fetch_add(1, std::memory_order_relaxed);
     }
+    /// Between two operations, for as long as the others need.
+    void rest() noexcept { operation_.store(resting, std::memory_order_relaxed); }
+    bool rests() const noexcept { return operation_.load(std::memory_order_relaxed) == resting; }
     void end() noexcept { operation_.store(nullptr, std::memory_order_relaxed); }
     std::uint64_t begun() const noexcept { return begun_.load(std::memory_order_relaxed); }
     bool ended() const noexcept { return operation_.load(std::memory_order_relaxed) == nullptr; }
@@ -42,6 +45,8 @@ public:
     }
 
 private:
+    static constexpr const char* resting = "resting";
+
     const std::string name_;
     std::atomic<const char*> operation_{"starting"};
     std::atomic<unsigned> object_{0};
@@ -69,7 +74,7 @@ public:
                 continue;
             }
             all = false;
-            if (const std::uint64_t begun = trace.begun(); begun != seen_[thread].begun) {
+            if (const std::uint64_t begun = trace.begun(); begun != seen_[thread].begun || trace.rests()) {
                 seen_[thread] = {begun, now};
             } else if (now - seen_[thread].at > patience_) {
                 report(trace);

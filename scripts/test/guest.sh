@@ -1,0 +1,101 @@
+#!/bin/bash
+# the stress run, and pinning plans and memory policies, in a QEMU guest with 8 processors and 4 memory nodes
+set -euo pipefail
+source scripts/test/common.sh
+
+operations=200000    # a read path
+longest_seconds=5400 # software emulation: a shootdown takes milliseconds
+folder=build/guest
+skip() {
+    echo "guest: skipped: $1"
+    exit 0
+}
+
+# Debian's cloud kernel: downloaded and unpacked, never installed. Stays in build/guest.
+fetch_kernel() {
+    [ ! -e "$folder/vmlinuz" ] || return 0
+    local package
+    package=$(apt-cache depends linux-image-cloud-amd64 2> /dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p')
+    [ -n "$package" ] || skip "apt knows no linux-image-cloud-amd64: apt-get update, then try again"
+    rm -rf "$folder/kernel"
+    mkdir -p "$folder/kernel"
+    (cd "$folder/kernel" && apt-get download "$package" && dpkg-deb -x ./*.deb .) > "$folder/kernel.log" 2>&1 \
+        || skip "$package cannot be had: see $folder/kernel.log"
+    mv "$folder"/kernel/boot/vmlinuz-* "$folder/vmlinuz"
+    rm -rf "$folder/kernel"
+}
+
+# busybox, the binaries with their libraries, and what runs them.
+make_image() {
+    local root=$folder/root binary library
+    rm -rf "$root"
+    mkdir -p "$root/bin"
+    cp "$(command -v busybox)" "$root/bin/busybox"
+    cp tests/guest/init.sh "$root/init"
+    echo "$operations" > "$root/operations"
+    for binary in "$@"; do
+        cp "$binary" "$root/"
+        strip "$root/$(basename "$binary")"
+        ldd "$binary" | grep -o '/[^ ]*' | while read -r library; do
+            mkdir -p "$root$(dirname "$library")"
+            cp -L -n "$library" "$root$library"
+        done
+    done
+    chmod +x "$root/init"
+    (cd "$root" && find . | busybox cpio -o -H newc 2> /dev/null) | gzip -1 > "$folder/initramfs.gz"
+    rm -rf "$root"
+}
+
+boot() {
+    local node nodes=()
+    for node in 0 1 2 3; do
+        nodes+=(-object "memory-backend-ram,size=384M,id=memory$node"
+            -numa "node,nodeid=$node,memdev=memory$node,cpus=$((node * 2))-$((node * 2 + 1))")
+    done
+    timeout "$longest_seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 1536M \
+        -smp 8,sockets=4,cores=2,threads=1 "${nodes[@]}" -nodefaults -display none -no-reboot \
+        -kernel "$folder/vmlinuz" -initrd "$folder/initramfs.gz" \
+        -append "console=ttyS0 quiet panic=-1 numa_balancing=disable" \
+        -serial "file:$folder/console.log" -serial "file:$folder/results.log" \
+        || echo "guest: QEMU ended with $?, after $longest_seconds seconds at the latest: see $folder/console.log" >&2
+}
+
+# What the guest said, in one line; fails unless all of it was said and nothing is wrong.
+judge() {
+    tr -d '\r' < "$folder/results.log" | awk -v operations="$operations" '
+        function after(word,  place) {
+            for (place = 1; place < NF; place++) if ($place == word) return $(place + 1) + 0
+            return -1
+        }
+        $1 == "placement:" {
+            cpus = after("cpus"); nodes = after("nodes")
+            plans = after("plans"); plans_of = $(NF - 4) + 0
+            policies = after("policies"); policies_of = $NF + 0
+        }
+        $2 == "seconds" {
+            paths++; stale += after("stale"); lost += after("lost"); leaked += after("leaked")
+            least = paths == 1 || after("operations") < least ? after("operations") : least
+            evictions = paths == 1 || after("evictions") < evictions ? after("evictions") : evictions
+        }
+        /^guest: ended/ { ended = 1 }
+        END {
+            if (!ended) print "guest: it did not come to its end"
+            if (leaked) print "guest: " leaked " frames leaked"
+            printf "guest: cpus %d, nodes %d, operations %d per read path, plans %d of %d, policies %d of %d, stale %d, lost %d\n",
+                cpus, nodes, least, plans, plans_of, policies, policies_of, stale, lost
+            exit !(ended && cpus == 8 && nodes == 4 && paths == 5 && least >= operations && evictions > 0 && plans_of > 0 &&
+                   plans == plans_of && policies == policies_of && stale + lost + leaked == 0)
+        }'
+}
+
+[ "$(uname -m)" = x86_64 ] || skip "it is an x86-64 guest, and this machine is none"
+scripts/install.sh guest || skip "its packages cannot be installed"
+mkdir -p "$folder"
+fetch_kernel
+build_preset dev stress guest_placement
+make_image build/dev/tests/stress/stress build/dev/tests/guest/guest_placement
+echo "== guest: running"
+rm -f "$folder/results.log"
+boot
+tr -d '\r' < "$folder/results.log"
+judge

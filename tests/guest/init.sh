@@ -1,0 +1,16 @@
+#!/bin/busybox sh
+# The guest's first process: runs what it was given, says what came of it on the second serial port, and turns itself off.
+/bin/busybox mkdir -p /proc /sys /dev /tmp
+/bin/busybox mount -t proc none /proc
+/bin/busybox mount -t sysfs none /sys
+/bin/busybox mount -t devtmpfs none /dev
+/bin/busybox mount -t tmpfs none /tmp
+exec > /dev/ttyS1 2>&1 < /dev/null
+/guest_placement
+operations=$(/bin/busybox cat /operations)
+for read_path in spinlock rcu_memb rcu_qsbr rcu_mb rcu_bp; do
+    /stress --variant "read:$read_path/shootdown:batched" --operations "$operations" --workers 5 --disturb-one-in 100 \
+        --hang-seconds 600 | /bin/busybox sed "s/^stress: seconds/$read_path: seconds/"
+done
+echo "guest: ended"
+/bin/busybox poweroff -f

@@ -1,0 +1,104 @@
+// The stress run catches maps that are wrong: each mutant is one way to lose or to keep what it must not.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "tests/bench/broken_variants.hpp"
+#include "tests/stress/stress.hpp"
+#include "tests/variants/forwarding_page_map.hpp"
+#include "variants/any_page_map_of.hpp"
+
+namespace page_map_lab::stress {
+namespace {
+
+/// Runs until `shows` something is wrong, ten times at most.
+template <class Shows>
+bool caught(const MakeMap& make, const StressOptions& options, Shows&& shows) {
+    for (unsigned run = 0; run < 10; ++run) {
+        StressOptions next = options;
+        next.seed = run + 1;
+        if (const StressOutcome outcome = run_stress(make, next); shows(outcome)) {
+            EXPECT_FALSE(outcome.clean());
+            return true;
+        }
+    }
+    return false;
+}
+
+template <class VariantType, class Shows>
+bool caught_in(Shows&& shows) {
+    return caught([](const auto& options) { return std::make_unique<AnyPageMapOf<VariantType>>(options); },
+                  {.time = std::chrono::milliseconds(300)}, shows);
+}
+
+TEST(Stress, OfASoundVariantIsClean) {
+    const StressOutcome outcome = run_stress(all_variants().front().make, {.operations = 40'000});
+    EXPECT_TRUE(outcome.clean()) << outcome.findings.front();
+    EXPECT_GE(outcome.operations, 40'000u);
+    EXPECT_GT(outcome.evictions, 0u);
+}
+
+TEST(Stress, DisturbsNoMoreThanItIsTold) {
+    const auto disturbances = [](std::uint64_t one_in) {
+        return run_stress(all_variants().front().make, {.operations = 40'000, .disturb_one_in = one_in}).disturbances;
+    };
+    const std::uint64_t seldom = disturbances(1000);
+    EXPECT_GT(seldom, 0u);
+    EXPECT_LT(seldom, 40'000u / 100);  // three threads, and each takes a share of operations at a time
+}
+
+TEST(Stress, SeesStaleValuesWhereTheFlushIsSkipped) {
+    EXPECT_TRUE(caught_in<bench::WithShootdown<bench::SkipsTheFlush>>(
+        [](const StressOutcome& outcome) { return outcome.stale > 0; }));
+}
+
+TEST(Stress, SeesStaleValuesWhereARegionIsForgotten) {
+    EXPECT_TRUE(caught_in<bench::WithShootdown<bench::ForgetsARegion>>(
+        [](const StressOutcome& outcome) { return outcome.stale > 0; }));
+}
+
+TEST(Stress, SeesLostWritesWhereDirtyIsForgotten) {
+    EXPECT_TRUE(caught_in<bench::OnFaultyMachine<bench::ForgetsDirty>>(
+        [](const StressOutcome& outcome) { return outcome.stale + outcome.lost > 0; }));
+}
+
+/// A map that forgets a put keeps its page for ever.
+class LosesPuts final : public testing::ForwardingPageMap {
+public:
+    using ForwardingPageMap::ForwardingPageMap;
+    void put(AnyCounted page) override {
+        if (!bench::every(500)) {
+            ForwardingPageMap::put(page);
+        }
+    }
+};
+
+TEST(Stress, SeesLeakedFramesWhereAPutIsLost) {
+    // Few operations: with every frame leaked a load would wait for ever.
+    EXPECT_TRUE(caught([](const auto& options) { return std::make_unique<LosesPuts>(all_variants().front().make(options)); },
+                       {.operations = 8'000}, [](const StressOutcome& outcome) { return outcome.leaked > 0; }));
+}
+
+class NeverEndsAWriteBack final : public testing::ForwardingPageMap {
+public:
+    using ForwardingPageMap::ForwardingPageMap;
+    Result<RemovalOutcome> writeback(PageRange range) override {
+        const auto offline = offline_scope();
+        for (;;) {
+            sleep(static_cast<unsigned>(range.count));
+        }
+    }
+};
+
+TEST(StressDeathTest, AThreadThatHangsIsReportedWithWhatItDoes) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(run_stress(
+                    [](const auto& options) {
+                        return std::make_unique<NeverEndsAWriteBack>(all_variants().front().make(options));
+                    },
+                    {.time = std::chrono::seconds(60), .hang = std::chrono::seconds(2)}),
+                ::testing::ExitedWithCode(1), "a thread hangs, 2 seconds in one operation: keeper 5: .*writeback.*page");
+}
+
+}  // namespace
+}  // namespace page_map_lab::stress
