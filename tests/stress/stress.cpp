@@ -46,10 +46,13 @@ StressOutcome run_stress(const MakeMap& make, const StressOptions& options) {
     const std::vector<Role> roles = roles_of(options.workers);
     // Every thread may hold a page and want another, a passing region pins a dozen, and truncation keeps pages dirty.
     const std::uint64_t least_frames = 2 * roles.size() + 24;
+    const auto shape = [&](std::uint64_t pages) {
+        return ObjectShape{.pages = pages, .frames = std::max(pages * options.frames_percent / 100, least_frames)};
+    };
     std::deque<StressedObject> objects;
-    objects.emplace_back(0, ObjectShape{.pages = 192, .frames = std::max<std::uint64_t>(96, least_frames)}, make);
+    objects.emplace_back(0, shape(192), make);
     objects.emplace_back(1, ObjectShape{.pages = 96, .frames = 96 + 2 * roles.size(), .keep_memory = true}, make);
-    objects.emplace_back(2, ObjectShape{.pages = 150, .frames = least_frames}, make);
+    objects.emplace_back(2, shape(120), make);
 
     StressOutcome outcome;
     {

@@ -27,6 +27,7 @@ struct StressOptions {
     /// The mapper, the evictor and the keeper each do one in so many of the operations: where a shootdown takes milliseconds
     /// they are all that a run would do. 0: they do as many as they can.
     std::uint64_t disturb_one_in = 0;
+    unsigned frames_percent = 50;           ///< frames for so many of an object's pages, but for the one that fits
     std::uint64_t seed = 1;
     std::chrono::seconds hang{60};          ///< a thread that ends no operation for so long hangs: the process ends
 };

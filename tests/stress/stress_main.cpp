@@ -21,6 +21,7 @@ int main(int argument_count, char** arguments) {
     std::uint64_t hang_seconds = 60;
     std::uint64_t disturb_one_in = 0;
     unsigned workers = 3;
+    unsigned frames_percent = 50;
     std::string pattern;
     app.add_option("--seconds", seconds, "for all variants together")->check(CLI::PositiveNumber);
     app.add_option("--turn-seconds", turn_seconds, "how long a variant's turn lasts at most")->check(CLI::PositiveNumber);
@@ -30,6 +31,8 @@ int main(int argument_count, char** arguments) {
     app.add_option("--workers", workers, "readers, writers and faulters, in turns")->check(CLI::Range(3, 12));
     app.add_option("--disturb-one-in", disturb_one_in,
                    "the mapper, the evictor and the keeper each do one in so many of the operations");
+    app.add_option("--frames-percent", frames_percent, "frames for so many of an object's pages")
+        ->check(CLI::Range(1, 100));
     app.add_option("--hang-seconds", hang_seconds, "a thread in one operation for so long hangs")
         ->check(CLI::PositiveNumber);
     CLI11_PARSE(app, argument_count, arguments);
@@ -56,6 +59,7 @@ int main(int argument_count, char** arguments) {
                           .operations = operations == 0 ? 0 : operations / chosen.size() + 1,
                           .workers = workers,
                           .disturb_one_in = disturb_one_in,
+                          .frames_percent = frames_percent,
                           .seed = seed,
                           .hang = std::chrono::seconds(hang_seconds)};
     do {
