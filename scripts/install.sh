@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs the Debian packages that are missing: `scripts/install.sh build|run|test|guest`. With root or sudo it installs them;
-# without, it says what is missing and fails. Prints nothing when nothing is missing.
+# Installs the Debian packages that are missing: `scripts/install.sh build|run|test|guest`. With root or sudo it installs
+# them; without, it says what is missing and fails. Prints nothing when nothing is missing.
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config git ccache
