@@ -10,7 +10,7 @@ exec > /dev/ttyS1 2>&1 < /dev/null
 operations=$(/bin/busybox cat /operations)
 for read_path in spinlock rcu_memb rcu_qsbr rcu_mb rcu_bp; do
     # A shootdown takes milliseconds here: few of them for many operations.
-    /stress --variant "read:$read_path/shootdown:batched" --operations "$operations" --workers 5 --disturb-one-in 200 \
+    /stress --variant "read:$read_path/shootdown:batched" --operations "$operations" --workers 5 --processes 1 --disturb-one-in 200 \
         --frames-percent 85 --hang-seconds 600 | /bin/busybox sed "s/^stress: seconds/$read_path: seconds/"
 done
 echo "guest: ended"

@@ -7,7 +7,7 @@
 namespace page_map_lab::stress {
 
 std::string_view StressThread::name_of(Role role) {
-    constexpr std::array<std::string_view, 6> names{"reader", "writer", "faulter", "mapper", "evictor", "keeper"};
+    constexpr std::array<std::string_view, 7> names{"reader", "writer", "faulter", "mapper", "evictor", "keeper", "parent"};
     return names[static_cast<std::size_t>(role)];
 }
 
@@ -21,11 +21,14 @@ void StressThread::step() {
         case Role::mapper: map_and_unmap(); break;
         case Role::evictor: evict(); break;
         case Role::keeper: keep(); break;
+        case Role::parent: expect(worker_.step(random_, outcome_), "worker process"); break;
     }
     if (below(16) == 0) {
         std::this_thread::yield();
     }
 }
+
+void StressThread::finish() { expect(worker_.finish(outcome_), "worker process"); }
 
 void StressThread::read() {
     AnyPageMap& map = object_->map();

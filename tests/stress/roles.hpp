@@ -12,6 +12,7 @@
 
 #include "tests/stress/stressed_object.hpp"
 #include "tests/stress/watchdog.hpp"
+#include "tests/stress/worker_parent.hpp"
 
 namespace page_map_lab::stress {
 
@@ -24,14 +25,17 @@ public:
         mapper,   ///< regions that come and go: shared, read-only, pinned, private
         evictor,  ///< remove_contig
         keeper,   ///< writeback, free_unused, truncation
+        parent,   ///< makes a worker process, and kills it
     };
     static std::string_view name_of(Role role);
 
     StressThread(Role role, unsigned writer, std::uint64_t seed, std::deque<StressedObject>& objects, ThreadTrace& trace)
-        : role_(role), writer_(writer), random_(seed), objects_(objects), trace_(trace) {}
+        : role_(role), writer_(writer), random_(seed), objects_(objects), trace_(trace), worker_(writer, objects, trace) {}
 
     /// One operation.
     void step();
+    /// After the last one.
+    void finish();
 
     std::uint64_t steps() const noexcept { return trace_.begun(); }
     const StressOutcome& outcome() const noexcept { return outcome_; }
@@ -57,6 +61,7 @@ private:
     std::deque<StressedObject>& objects_;
     StressedObject* object_ = nullptr;
     ThreadTrace& trace_;
+    WorkerParent worker_;
     StressOutcome outcome_;
 };
 

@@ -13,8 +13,8 @@ constexpr unsigned writer_shift = 20;
 
 }  // namespace
 
-StampedPages::StampedPages(unsigned object, std::uint64_t pages)
-    : object_(object), pages_(pages), states_(std::make_unique<State[]>(pages)) {
+StampedPages::StampedPages(unsigned object, std::uint64_t pages, std::byte* memory)
+    : object_(object), pages_(pages), states_(reinterpret_cast<State*>(memory)) {
     check(object < 16 && pages < std::uint64_t{1} << writer_shift, "an object's stamps fit their word");
 }
 
@@ -24,7 +24,7 @@ std::uint64_t StampedPages::stamp(PageIndex page, unsigned writer, Version versi
                               std::uint64_t{writer} << writer_shift | page;
 }
 
-void StampedPages::write(PageIndex page, unsigned writer, std::byte* bytes) noexcept {
+void StampedPages::begin_write(PageIndex page, unsigned writer, std::byte* bytes) noexcept {
     Lane& lane = states_[page].lanes[writer];
     // relaxed, both: one thread writes a lane; the release of the word publishes the announcement.
     const Version version = lane.announced.load(std::memory_order_relaxed) + 1;
@@ -32,8 +32,12 @@ void StampedPages::write(PageIndex page, unsigned writer, std::byte* bytes) noex
     auto& word = *reinterpret_cast<std::uint64_t*>(bytes + place_of(writer));
     // release: pairs with the acquire of the word in read.
     std::atomic_ref(word).store(stamp(page, writer, version), std::memory_order_release);
-    // release: pairs with the acquire of `confirmed` in read.
-    lane.confirmed.store(version, std::memory_order_release);
+}
+
+void StampedPages::confirm_write(PageIndex page, unsigned writer) noexcept {
+    Lane& lane = states_[page].lanes[writer];
+    // release: pairs with the acquire of `confirmed` in read. relaxed: one thread writes a lane.
+    lane.confirmed.store(lane.announced.load(std::memory_order_relaxed), std::memory_order_release);
 }
 
 std::string StampedPages::read(PageIndex page, unsigned writer, const std::byte* bytes) const {

@@ -12,7 +12,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "impl/core/page_index.hpp"
@@ -23,14 +22,24 @@ class StampedPages {
 public:
     static constexpr unsigned most_writers = 16;
 
-    /// `object` tells the stamps of several objects apart: below 16. `pages` below 2^20.
-    StampedPages(unsigned object, std::uint64_t pages);
+    /// How much memory the stamps of an object need.
+    static std::size_t bytes_for(std::uint64_t pages) { return pages * sizeof(State); }
+
+    /// A view of stamps in `memory`, which is zero at first and may be shared by processes. `object` tells the stamps of
+    /// several objects apart: below 16. `pages` below 2^20.
+    StampedPages(unsigned object, std::uint64_t pages, std::byte* memory);
 
     /// Where the lane of `writer` lies in a page.
     static constexpr std::size_t place_of(unsigned writer) { return writer * (page_size / most_writers); }
 
-    /// Writes the writer's next version into the page at `bytes`.
-    void write(PageIndex page, unsigned writer, std::byte* bytes) noexcept;
+    /// Writes the writer's next version into the page at `bytes`, in two steps: a writer that dies between them has
+    /// announced what it may have written.
+    void begin_write(PageIndex page, unsigned writer, std::byte* bytes) noexcept;
+    void confirm_write(PageIndex page, unsigned writer) noexcept;
+    void write(PageIndex page, unsigned writer, std::byte* bytes) noexcept {
+        begin_write(page, writer, bytes);
+        confirm_write(page, writer);
+    }
 
     /// Looks at the lane of `writer` in the page at `bytes`. Returns what is wrong with it, or nothing.
     std::string read(PageIndex page, unsigned writer, const std::byte* bytes) const;
@@ -59,7 +68,7 @@ private:
 
     const unsigned object_;
     const std::uint64_t pages_;
-    std::unique_ptr<State[]> states_;
+    State* states_;
 };
 
 }  // namespace page_map_lab::stress

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <vector>
 
 #include "tests/stress/stamped_pages.hpp"
 
@@ -16,7 +17,15 @@ protected:
 
     bool may_be_seen(const Page& page) { return stamps.read(index, writer, page.data()).empty(); }
 
-    StampedPages stamps{1, 8};
+    static constexpr std::uint64_t pages = 8;
+    /// Zeroed memory for the stamps of one object.
+    static std::vector<std::uint64_t> memory() {
+        return std::vector<std::uint64_t>(StampedPages::bytes_for(pages) / sizeof(std::uint64_t) + 1);
+    }
+    static std::byte* bytes_of(std::vector<std::uint64_t>& words) { return reinterpret_cast<std::byte*>(words.data()); }
+
+    std::vector<std::uint64_t> own_memory = memory();
+    StampedPages stamps{1, pages, bytes_of(own_memory)};
     alignas(std::uint64_t) Page now{};
 };
 
@@ -42,13 +51,26 @@ TEST_F(StampedPagesTest, WhatNobodyWroteHereIsWrong) {
     stamps.write(index, writer, now.data());
     stamps.write(index + 1, writer, other.data());
     EXPECT_FALSE(may_be_seen(other));
-    StampedPages other_object(2, 8);
+    std::vector<std::uint64_t> other_memory = memory();
+    StampedPages other_object(2, pages, bytes_of(other_memory));
     other_object.write(index, writer, other.data());
     EXPECT_FALSE(may_be_seen(other));
-    StampedPages ahead(1, 8);
+    std::vector<std::uint64_t> ahead_memory = memory();
+    StampedPages ahead(1, pages, bytes_of(ahead_memory));
     ahead.write(index, writer, other.data());
     ahead.write(index, writer, other.data());
     EXPECT_FALSE(may_be_seen(other));
+}
+
+TEST_F(StampedPagesTest, AWriterThatDiedInAWriteMayHaveWritten) {
+    stamps.write(index, writer, now.data());
+    const Page before = now;
+    stamps.begin_write(index, writer, now.data());
+    EXPECT_TRUE(may_be_seen(before));
+    EXPECT_TRUE(may_be_seen(now));
+    stamps.write(index, writer, now.data());
+    EXPECT_TRUE(may_be_seen(now));
+    EXPECT_FALSE(may_be_seen(before));
 }
 
 TEST_F(StampedPagesTest, LanesAreApart) {

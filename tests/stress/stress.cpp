@@ -20,13 +20,14 @@ constexpr std::uint64_t share = 16;
 
 bool disturbs(Role role) { return role == Role::mapper || role == Role::evictor || role == Role::keeper; }
 
-std::vector<Role> roles_of(unsigned workers) {
+std::vector<Role> roles_of(unsigned workers, unsigned processes) {
     constexpr std::array worker_roles{Role::reader, Role::writer, Role::faulter};
     std::vector<Role> roles;
     for (unsigned worker = 0; worker < std::max<unsigned>(workers, worker_roles.size()); ++worker) {
         roles.push_back(worker_roles[worker % worker_roles.size()]);
     }
     roles.insert(roles.end(), {Role::mapper, Role::evictor, Role::keeper});
+    roles.insert(roles.end(), processes, Role::parent);
     return roles;
 }
 
@@ -36,6 +37,10 @@ void StressOutcome::add(StressOutcome other) {
     operations += other.operations;
     disturbances += other.disturbances;
     evictions += other.evictions;
+    kills += other.kills;
+    kills_in_faults += other.kills_in_faults;
+    kills_in_writes += other.kills_in_writes;
+    kills_in_shootdowns += other.kills_in_shootdowns;
     stale += other.stale;
     lost += other.lost;
     leaked += other.leaked;
@@ -43,7 +48,7 @@ void StressOutcome::add(StressOutcome other) {
 }
 
 StressOutcome run_stress(const MakeMap& make, const StressOptions& options) {
-    const std::vector<Role> roles = roles_of(options.workers);
+    const std::vector<Role> roles = roles_of(options.workers, options.processes);
     // Every thread may hold a page and want another, a passing region pins a dozen, and truncation keeps pages dirty.
     const std::uint64_t least_frames = 2 * roles.size() + 24;
     const auto shape = [&](std::uint64_t pages) {
@@ -99,6 +104,7 @@ StressOutcome run_stress(const MakeMap& make, const StressOptions& options) {
                     thread.step();
                 }
             }
+            thread.finish();
             traces[number].end();
         });
     }

@@ -24,6 +24,7 @@ struct StressOptions {
     std::chrono::duration<double> time{1};  ///< ends after so long
     std::uint64_t operations = 0;           ///< or after so many, where this is not 0, however long it takes
     unsigned workers = 3;                   ///< readers, writers and faulters, in turns; at least one of each
+    unsigned processes = 0;                 ///< worker processes that are killed now and then; the nursery has to run
     /// The mapper, the evictor and the keeper each do one in so many of the operations: where a shootdown takes milliseconds
     /// they are all that a run would do. 0: they do as many as they can.
     std::uint64_t disturb_one_in = 0;
@@ -36,6 +37,10 @@ struct StressOutcome {
     std::uint64_t operations = 0;
     std::uint64_t disturbances = 0;  ///< those of the mapper, the evictor and the keeper
     std::uint64_t evictions = 0;  ///< pages that were removed while threads used the objects
+    std::uint64_t kills = 0;      ///< of worker processes; of those, how many in each of three places
+    std::uint64_t kills_in_faults = 0;
+    std::uint64_t kills_in_writes = 0;
+    std::uint64_t kills_in_shootdowns = 0;
     std::uint64_t stale = 0;      ///< values that were read and may not be seen any more
     std::uint64_t lost = 0;       ///< values that the store or a page does not hold at the end
     std::uint64_t leaked = 0;     ///< frames, and pages of memory, that are in use at the end

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "impl/platform/nursery.hpp"
 #include "tests/stress/stress.hpp"
 
 int main(int argument_count, char** arguments) {
@@ -21,6 +22,7 @@ int main(int argument_count, char** arguments) {
     std::uint64_t hang_seconds = 60;
     std::uint64_t disturb_one_in = 0;
     unsigned workers = 3;
+    unsigned processes = 2;
     unsigned frames_percent = 50;
     std::string pattern;
     app.add_option("--seconds", seconds, "for all variants together")->check(CLI::PositiveNumber);
@@ -31,12 +33,17 @@ int main(int argument_count, char** arguments) {
     app.add_option("--workers", workers, "readers, writers and faulters, in turns")->check(CLI::Range(3, 12));
     app.add_option("--disturb-one-in", disturb_one_in,
                    "the mapper, the evictor and the keeper each do one in so many of the operations");
+    app.add_option("--processes", processes, "worker processes that are killed now and then")->check(CLI::Range(0, 4));
     app.add_option("--frames-percent", frames_percent, "frames for so many of an object's pages")
         ->check(CLI::Range(1, 100));
     app.add_option("--hang-seconds", hang_seconds, "a thread in one operation for so long hangs")
         ->check(CLI::PositiveNumber);
     CLI11_PARSE(app, argument_count, arguments);
 
+    if (Status started = processes == 0 ? Status{} : Nursery::start(); !started) {
+        std::fprintf(stderr, "stress: %s\n", started.error().text().c_str());
+        return 1;
+    }
     std::vector<VariantEntry> chosen;
     for (const VariantEntry& variant : all_variants()) {
         if (variant.name.find(pattern) != std::string::npos) {
@@ -58,6 +65,7 @@ int main(int argument_count, char** arguments) {
     StressOptions options{.time = std::chrono::duration<double>(std::min(turn_seconds, seconds / share)),
                           .operations = operations == 0 ? 0 : operations / chosen.size() + 1,
                           .workers = workers,
+                          .processes = processes,
                           .disturb_one_in = disturb_one_in,
                           .frames_percent = frames_percent,
                           .seed = seed,
@@ -74,7 +82,9 @@ int main(int argument_count, char** arguments) {
         }
     } while (operations == 0 && Clock::now() < end);
     const std::chrono::duration<double> took = Clock::now() - start;
-    std::printf("stress: seconds %.0f, operations %lu, evictions %lu, kills 0, stale %lu, lost %lu, leaked %lu\n",
-                took.count(), total.operations, total.evictions, total.stale, total.lost, total.leaked);
+    std::printf("of the kills, in a fault %lu, in a write %lu, in a shootdown %lu\n", total.kills_in_faults,
+                total.kills_in_writes, total.kills_in_shootdowns);
+    std::printf("stress: seconds %.0f, operations %lu, evictions %lu, kills %lu, stale %lu, lost %lu, leaked %lu\n",
+                took.count(), total.operations, total.evictions, total.kills, total.stale, total.lost, total.leaked);
     return total.clean() ? 0 : 1;
 }

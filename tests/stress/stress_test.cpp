@@ -6,6 +6,7 @@
 #include "tests/bench/broken_variants.hpp"
 #include "tests/stress/stress.hpp"
 #include "tests/variants/forwarding_page_map.hpp"
+#include "tests/worker_nursery.hpp"
 #include "variants/any_page_map_of.hpp"
 
 namespace page_map_lab::stress {
@@ -36,6 +37,16 @@ TEST(Stress, OfASoundVariantIsClean) {
     EXPECT_TRUE(outcome.clean()) << outcome.findings.front();
     EXPECT_GE(outcome.operations, 40'000u);
     EXPECT_GT(outcome.evictions, 0u);
+}
+
+TEST(Stress, LosesNothingOfWorkersThatAreKilled) {
+    StressOutcome outcome;
+    for (unsigned run = 0; run < 10 && outcome.kills < 6; ++run) {
+        outcome.add(run_stress(all_variants().front().make,
+                               {.time = std::chrono::seconds(1), .processes = 2, .seed = run + 1}));
+    }
+    EXPECT_TRUE(outcome.clean()) << outcome.findings.front();
+    EXPECT_GE(outcome.kills, 6u);
 }
 
 TEST(Stress, DisturbsNoMoreThanItIsTold) {

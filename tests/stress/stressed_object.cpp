@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 #include <thread>
 
 namespace page_map_lab::stress {
@@ -21,6 +22,14 @@ Status unless_shortened(Result<RemovalOutcome>&& outcome) {
     return {};
 }
 
+SharedMemory shared_memory(std::size_t bytes) {
+    Result<SharedMemory> memory = SharedMemory::make(bytes, "stamps");
+    if (!memory) {
+        throw std::runtime_error(memory.error().text());
+    }
+    return *std::move(memory);
+}
+
 void note(StressOutcome& outcome, std::uint64_t& count, std::string finding) {
     constexpr std::size_t most_findings = 8;
     ++count;
@@ -35,7 +44,8 @@ StressedObject::StressedObject(unsigned number, const ObjectShape& shape, const 
     : number_(number),
       shape_(shape),
       store_(shape.pages),
-      stamps_(number, shape.pages),
+      stamps_memory_(shared_memory(StampedPages::bytes_for(shape.pages))),
+      stamps_(number, shape.pages, stamps_memory_.bytes().data()),
       map_(make({.size_pages = shape.pages,
                  .frame_count = shape.frames,
                  .store = &store_,

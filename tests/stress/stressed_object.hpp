@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 
+#include "impl/platform/shared_memory.hpp"
 #include "tests/stress/shortened_store.hpp"
 #include "tests/stress/stamped_pages.hpp"
 #include "tests/stress/stress.hpp"
@@ -27,6 +28,7 @@ public:
 
     AnyPageMap& map() noexcept { return *map_; }
     StampedPages& stamps() noexcept { return stamps_; }
+    const SharedMemory& stamps_memory() const noexcept { return stamps_memory_; }
     std::uint64_t pages() const noexcept { return shape_.pages; }
     unsigned number() const noexcept { return number_; }
 
@@ -59,6 +61,7 @@ private:
     const unsigned number_;
     const ObjectShape shape_;
     ShortenedStore store_;
+    SharedMemory stamps_memory_;  ///< worker processes map it, too
     StampedPages stamps_;
     std::unique_ptr<AnyPageMap> map_;
     std::array<Mapping, 2> mappings_{};

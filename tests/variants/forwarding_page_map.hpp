@@ -31,6 +31,11 @@ public:
     std::uint64_t slot_bits(AnyCounted page) override { return inner_->slot_bits(page); }
 
     Result<AnyRegion*> add_region(const RegionOptions& options) override { return inner_->add_region(options); }
+    std::shared_ptr<AnySpace> space_of(Worker& worker) override { return inner_->space_of(worker); }
+    Result<AnyRegion*> add_region_in(AnySpace& space, const RegionOptions& options) override {
+        return inner_->add_region_in(space, options);
+    }
+    Status remove_regions(AnySpace& space) override { return inner_->remove_regions(space); }
     Status remove_region(AnyRegion* region) override { return inner_->remove_region(region); }
     Status protect_region(AnyRegion* region, Access protection) override {
         return inner_->protect_region(region, protection);
