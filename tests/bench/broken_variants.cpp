@@ -6,6 +6,7 @@ namespace page_map_lab {
 
 template class PageMap<bench::WithShootdown<bench::SkipsTheFlush>>;
 template class PageMap<bench::WithShootdown<bench::ForgetsARegion>>;
+template class PageMap<bench::WithShootdown<bench::ForgetsWorkers>>;
 template class PageMap<bench::OnFaultyMachine<bench::DropsAReference>>;
 template class PageMap<bench::OnFaultyMachine<bench::ForgetsDirty>>;
 

@@ -63,6 +63,29 @@ struct ForgetsARegion {
     using On = OneRegionShootdown<Machine>;
 };
 
+/// Revokes in this process, and in no worker.
+template <class MachineType>
+class OneProcessShootdown {
+public:
+    using Machine = MachineType;
+    explicit OneProcessShootdown(Access left) noexcept : inner_(left) {}
+    void add(Region<Machine>& region, PageRange pages) {
+        if (region.space().worker() == nullptr) {
+            inner_.add(region, pages);
+        }
+    }
+    [[nodiscard]] Status flush() { return inner_.flush(); }
+    const ShootdownCost& cost() const noexcept { return inner_.cost(); }
+
+private:
+    Batched::On<Machine> inner_;
+};
+struct ForgetsWorkers {
+    static constexpr std::string_view name = "forgets_workers";
+    template <class Machine>
+    using On = OneProcessShootdown<Machine>;
+};
+
 /// An atomic whose `Fault` may swallow a fetch_sub or a fetch_or.
 template <class T, class Fault>
 class FaultyAtomic : public std::atomic<T> {

@@ -1,7 +1,7 @@
 // The stress run catches maps that are wrong: each mutant is one way to lose or to keep what it must not.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include <algorithm>
 
 #include "tests/bench/broken_variants.hpp"
 #include "tests/stress/stress.hpp"
@@ -66,6 +66,19 @@ TEST(Stress, SeesStaleValuesWhereTheFlushIsSkipped) {
 TEST(Stress, SeesStaleValuesWhereARegionIsForgotten) {
     EXPECT_TRUE(caught_in<bench::WithShootdown<bench::ForgetsARegion>>(
         [](const StressOutcome& outcome) { return outcome.stale > 0; }));
+}
+
+TEST(Stress, SeesStaleValuesInWorkersThatAreForgotten) {
+    EXPECT_TRUE(caught(
+        [](const auto& options) {
+            return std::make_unique<AnyPageMapOf<bench::WithShootdown<bench::ForgetsWorkers>>>(options);
+        },
+        {.time = std::chrono::milliseconds(300), .processes = 1},
+        [](const StressOutcome& outcome) {
+            return std::ranges::any_of(outcome.findings, [](const std::string& finding) {
+                return finding.find("in a worker: ") != std::string::npos;
+            });
+        }));
 }
 
 TEST(Stress, SeesLostWritesWhereDirtyIsForgotten) {
