@@ -1,5 +1,6 @@
 // Every variant under stress, in turns: `stress [--seconds N | --operations N] [--variant TEXT] [--seed S] [--workers N]`.
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <random>
 #include <string>
@@ -60,9 +61,9 @@ int main(int argument_count, char** arguments) {
 
     StressOutcome total;
     const auto start = Clock::now();
-    const auto end = start + std::chrono::duration<double>(seconds);
-    const double share = static_cast<double>(chosen.size());
-    StressOptions options{.time = std::chrono::duration<double>(std::min(turn_seconds, seconds / share)),
+    const double round_seconds = turn_seconds * static_cast<double>(chosen.size());
+    const double rounds = operations == 0 ? std::ceil(seconds / round_seconds) : 1;
+    StressOptions options{.time = std::chrono::duration<double>(turn_seconds * seconds / (rounds * round_seconds)),
                           .operations = operations == 0 ? 0 : operations / chosen.size() + 1,
                           .workers = workers,
                           .processes = processes,
@@ -70,7 +71,7 @@ int main(int argument_count, char** arguments) {
                           .frames_percent = frames_percent,
                           .seed = seed,
                           .hang = std::chrono::seconds(hang_seconds)};
-    do {
+    for (double round = 0; round < rounds; ++round) {
         for (const VariantEntry& variant : chosen) {
             StressOutcome outcome = run_stress(variant.make, options);
             for (const std::string& finding : outcome.findings) {
@@ -80,7 +81,7 @@ int main(int argument_count, char** arguments) {
             total.add(std::move(outcome));
             ++options.seed;
         }
-    } while (operations == 0 && Clock::now() < end);
+    }
     const std::chrono::duration<double> took = Clock::now() - start;
     std::printf("of the kills, in a fault %lu, in a write %lu, in a shootdown %lu\n", total.kills_in_faults,
                 total.kills_in_writes, total.kills_in_shootdowns);
