@@ -4,13 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-<<<<<<< HEAD
-parts=(lint unit python asan tsan failures fuzz model explorer linearise stress) # in order; each is scripts/test/NAME.sh, which says what it is
-on_request=(guest)                      # parts that only --only runs
-=======
-parts=(lint unit python asan tsan linearise stress) # in the order they run; each is scripts/test/NAME.sh
+# In the order they run; each is scripts/test/NAME.sh, which says what it is.
+parts=(lint unit python model explorer linearise stress failures fuzz asan tsan)
 on_request=(guest) # parts that only --only runs
->>>>>>> b817bbf (What linearise, stress and the guest show, and what they do not)
 known=("${parts[@]}" "${on_request[@]}")
 
 usage() {
