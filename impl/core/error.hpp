@@ -56,12 +56,12 @@ inline tl::unexpected<Error> fail(ErrorCode code, std::string message = {}, int 
     return tl::unexpected<Error>(Error{code, system_errno, std::move(message)});
 }
 
-/// As above, of a message that is there already. Where there is no memory to copy it, the code says it all: so that what
+/// As above, of a message that is there already, or of none (`{}`). Where there is no memory to copy it, the code says it all: so that what
 /// must not throw, and what has taken something that it would have to give back, can fail.
 inline tl::unexpected<Error> fail(ErrorCode code, const char* message, int system_errno = 0) noexcept {
     Error error{code, system_errno};
     try {
-        error.message = message;
+        error.message = message != nullptr ? message : "";
     } catch (const std::bad_alloc&) {
         error.message.clear();
     }

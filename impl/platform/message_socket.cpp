@@ -32,7 +32,7 @@ Status MessageSocket::send(std::span<const std::byte> message, std::span<const i
     }
     while (::sendmsg(socket_.number(), &header, MSG_NOSIGNAL) < 0) {
         if (errno == EPIPE || errno == ECONNRESET) {
-            return fail(ErrorCode::unavailable, {}, errno);
+            return fail(ErrorCode::unavailable, "the other process is gone", errno);
         }
         if (errno != EINTR) {
             return fail(ErrorCode::system, "a message to another process could not be sent", errno);
@@ -52,7 +52,7 @@ Status MessageSocket::receive(std::span<std::byte> message, std::vector<FileDesc
     ssize_t length = 0;
     while ((length = ::recvmsg(socket_.number(), &header, MSG_CMSG_CLOEXEC)) < 0) {
         if (errno == ECONNRESET) {
-            return fail(ErrorCode::unavailable, {}, errno);
+            return fail(ErrorCode::unavailable, "the other process is gone", errno);
         }
         if (errno != EINTR) {
             return fail(ErrorCode::system, "a message from another process could not be received", errno);

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", metavar="LIST", help="thread counts (default: the fewest)")
     parser.add_argument("--pages", metavar="LIST", help="pages of the object")
     parser.add_argument("--pattern", metavar="LIST", help="key patterns")
+    parser.add_argument("--processes", metavar="LIST", help="worker processes that map the object (default 0)")
     parser.add_argument("--set", action="append", metavar="KEY=LIST", help="values of any other parameter (repeatable)")
     parser.add_argument("--trace", metavar="FILE", help="the trace that replay replays")
     parser.add_argument("--plan", default="compact", metavar="P", help="which processors (default compact)")

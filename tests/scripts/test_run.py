@@ -147,8 +147,10 @@ def test_a_run_that_is_cut_short_resumes_without_measuring_again(folder: Path, t
     run = tmp_path / "run"
     command = [LAB, "run", "--workload", "lookup", "--launches", "4", "--seed", "5", "--out", run]
     with subprocess.Popen(
-        command, env=environment(folder, FAKE_LOOKUP="slow"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+        command, env=environment(folder, FAKE_LOOKUP="slow"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell gives its background jobs an interrupt that is ignored, and this test may be part of one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
         wait_for(lambda: len(list(run.glob("[0-9]*.json"))) >= 2)
         os.kill(process.pid, how)
         said = process.communicate()[1]

@@ -39,6 +39,7 @@ TEST(Error, fail_makes_the_failing_side_of_any_result) {
     ASSERT_FALSE(status);
     EXPECT_TRUE(status.error().message.empty());
     EXPECT_EQ(status.error().system_errno, 0);
+    EXPECT_TRUE(Status(fail(ErrorCode::try_again, {}, 11)).error().message.empty());
 }
 
 // What must not throw reports its failed system calls this way, also when memory has run out.
