@@ -36,5 +36,5 @@ unit_tests() {
 
 lint_tests='lint or structure or layer_order' # how the tests of the structure are named
 python_tests() { # selection
-    /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/scripts -k "$1"
+    /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$(nproc)" tests/scripts -k "$1"
 }
