@@ -46,7 +46,7 @@ class Request:
     counters: str | None = None
     require_counters: bool = False
     trace: str | None = None
-    launches: int = 5  # of each cell with an interval, where nothing is designed
+    launches: int = 8  # of each cell with an interval, where nothing is designed
     target_width_percent: float | None = None
     budget_minutes: float | None = None
     repetitions: int | None = None
@@ -82,7 +82,7 @@ class Effort:
 # Sized so that the quick matrix ends within ten minutes on two cores; full is for people who can wait.
 EFFORTS = {
     ("quick", COVERAGE): Effort(1, 5, 1000),
-    ("quick", INTERVAL): Effort(3, 5, 1000),
+    ("quick", INTERVAL): Effort(5, 5, 1000),
     ("full", COVERAGE): Effort(3, 100, 400),
     ("full", INTERVAL): Effort(5, 100, 400),
     ("full", PLACED): Effort(5, 100, 400),

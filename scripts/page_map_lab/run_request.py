@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--counters", metavar="SET", help=f"counters: {', '.join(COUNTER_SETS)}")
     add("--require-counters", action="store_true", default=None, help="exit 4 when they are not available")
     add = parser.add_argument_group("how").add_argument
-    add("--launches", type=int, metavar="N", help="fresh processes for each cell with an interval (default 5)")
+    add("--launches", type=int, metavar="N", help="fresh processes for each cell with an interval (default 8)")
     add(
         "--target-width", type=float, metavar="PCT", help="take a pilot, and then as many launches and repetitions as make "
         "the 95 %% interval of every ratio at most this wide, in percent of the ratio",
