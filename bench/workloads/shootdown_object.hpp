@@ -60,6 +60,9 @@ public:
     ~ShootdownObject() {
         for (const auto& mapped : regions_) {
             mapped->space().detach(*mapped);
+            while (mapped->pinned()) {
+                Machine::yield();  // a fault in flight
+            }
             static_cast<void>(mapped->space().unmap(mapped->base(), memory_.size_pages()));
         }
     }

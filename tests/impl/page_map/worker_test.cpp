@@ -32,6 +32,9 @@ struct Opener final : FaultServer<Machine> {
     }
     Status unmap_region(Region<Machine>& region) override {
         region.space().detach(region);
+        while (region.pinned()) {
+            Machine::yield();  // a fault in flight
+        }
         return region.space().unmap(region.base(), region.pages().count);
     }
     int faults() const noexcept {
