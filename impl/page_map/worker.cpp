@@ -181,10 +181,11 @@ void Worker::answer(const FaultMessage& fault, FaultOutcome outcome, ErrorCode w
     AgentChannel::FaultTurn& turn = channel_->faults[fault.turn % AgentChannel::fault_turns];
     turn.outcome = static_cast<std::uint8_t>(outcome);
     turn.why = why;
+    // relaxed: ordered by the answer, so that whoever learns what came of the fault has it counted.
+    channel_->faults_answered.fetch_add(1, std::memory_order_relaxed);
     // [fault-answer] release: pairs with the acquire in the worker's handler.
     turn.state.store(AgentChannel::FaultTurn::answered, std::memory_order_release);
     wake_all_on(turn.state);
-    channel_->faults_answered.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count to look at
 }
 
 }  // namespace page_map_lab
