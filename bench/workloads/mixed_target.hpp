@@ -104,7 +104,11 @@ public:
         if (Status warmed = warm_up(plan, 2 * shape_.frames, operate_here, rest_between); !warmed) {
             return warmed;
         }
-        member.start();
+        {
+            // Others may still warm up, and wait for a grace period on the way (invariant 8).
+            const typename Thread::OfflineScope offline;
+            member.start();
+        }
         const Result<std::uint64_t> operations = work_through(plan, interval_ns, member, log, operate_here, rest_between);
         member.stop(operations.value_or(0));
         return operations ? Status{} : tl::unexpected(operations.error());
