@@ -11,19 +11,28 @@ namespace page_map_lab::bench {
 namespace {
 
 template <class TestedVariant>
-Launch mix_with(std::vector<std::string> arguments) {
+Launch mix_with(std::vector<std::string> arguments,
+                const std::vector<std::string>& size = {"--pages=128", "--repetitions=2", "--min-time-ms=20"}) {
     WorkloadDescription workload = mixed_question();
     add_floor(workload, "floor:tested", [](const Parameters& parameters) {
         return std::make_unique<MixedCell>(parameters, [](const MixedShape& shape, Environment& environment) {
             return std::make_unique<MapMixedTarget<TestedVariant>>(shape, environment);
         });
     });
-    arguments.insert(arguments.end(), {"--floors", "--pages=128", "--repetitions=2", "--min-time-ms=20"});
+    arguments.emplace_back("--floors");
+    arguments.insert(arguments.end(), size.begin(), size.end());
     return launch(workload, arguments);
 }
 
 TEST(MixedCheck, PassesASoundMapInEveryShape) {
     const Launch launched = mix_with<BaseVariant>({"--set=mapped_percent=0,50,100", "--set=interval_ns=0,100000"});
+    EXPECT_EQ(launched.exit, 0) << launched.errors;
+}
+
+// A thread that waits for the start holds up no grace period that another's warm-up waits for (invariant 8).
+TEST(MixedCheck, StartsThoughAWarmUpWaitsForAGracePeriod) {
+    const Launch launched =
+        mix_with<BaseVariant>({"--threads=2"}, {"--pages=512", "--repetitions=100", "--min-time-ms=1"});
     EXPECT_EQ(launched.exit, 0) << launched.errors;
 }
 
