@@ -313,7 +313,7 @@ def test_without_root_it_says_so(host: Host) -> None:
 
 
 def test_a_user_without_a_home_can_use_every_verb(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    for home in ("/proc/1/root/nowhere", ""):
+    for home in ("/proc/1/cwd/nowhere", ""):
         finished = lab(host.root, "list", "--help", HOME=home, XDG_STATE_HOME="")
         assert finished.code == 0 and finished.err == ""
     # A user whom the system does not know.
