@@ -30,7 +30,7 @@ void Agent::serve() noexcept {
         }
         AgentChannel::Place& place = channel_.place_of(next);
         place.answer = perform(place.request);
-        // [agent-answer] release: pairs with the acquire in AgentLink::await.
+        // [agent-answer] release: pairs with the acquire in AgentLink::answer_to.
         channel_.answered.store(next, std::memory_order_release);
         wake_all_on(channel_.answered);
     }

@@ -81,6 +81,8 @@ RULES: dict[str, tuple[str, str]] = {
     "WITHOUT_ACKNOWLEDGING_FOR_THE_DEAD": ("workers", HANG),
     "WITHOUT_WAITING_FOR_THE_EXIT": ("workers", "access_by_stale_translation"),
     "WITHOUT_QUARANTINE_OF_THE_HANGING": ("workers", "access_by_stale_translation"),
+    "WITHOUT_ENTRIES_PRESENT_AGAIN": ("workers", "access_by_stale_translation"),
+    "WITHOUT_PASSING_BY_WHAT_IS_LOST": ("workers", "removal_that_fails_again"),
 }
 # Defects of the reference that are races, or show in one slot.
 DEFECTS: dict[str, tuple[str, str]] = {

@@ -10,7 +10,7 @@ from verifier import ENDLESS, HANG, Configuration, Kind, check, figures, propert
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted((ROOT / "tests" / "model").glob("*.pml"))
-_REFERENCE = re.compile(r"\[(\w+\.hpp): ([^\]]+)\]")
+_REFERENCE = re.compile(r"\[(\w+\.[ch]pp): ([^\]]+)\]")
 
 
 def references(text: str) -> list[tuple[str, str]]:
@@ -19,7 +19,7 @@ def references(text: str) -> list[tuple[str, str]]:
 
 
 def code_of(file: str) -> str:
-    """The text of the header of this name."""
+    """The text of the file of this name."""
     found = [path for folder in ("impl", "variants") for path in (ROOT / folder).rglob(file)]
     assert len(found) == 1, f"{file}: {len(found)} files of this name"
     return found[0].read_text(encoding="utf-8")
@@ -36,6 +36,12 @@ def test_model_names_every_pass_of_the_removal() -> None:
     named = {name for model in MODELS for _, name in references(model.read_text(encoding="utf-8"))}
     passes = {"mark_unused", "revoke_entries", "collect_dirty_and_unmap", "write_pages", "empty_unclaimed_slots", "give_back"}
     assert passes | {"find", "put", "load", "insert", "fault", "grant", "remove_region", "writeback"} <= named
+
+
+def test_model_of_workers_names_both_sides_of_a_request() -> None:
+    named = set(references((ROOT / "tests" / "model" / "workers.pml").read_text(encoding="utf-8")))
+    asks = {("agent_link.cpp", name) for name in ("post", "answer_to", "kill")}
+    assert asks | {("agent.cpp", "serve"), ("worker.cpp", "attend"), ("page_map_removal.hpp", "revoke_entries")} <= named
 
 
 def test_model_switches_are_all_tried() -> None:
