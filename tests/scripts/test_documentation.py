@@ -10,10 +10,12 @@ import pytest
 from lab_process import lab
 
 import atomics_rules
+from configurations import CONFIGURATIONS
 from page_map_lab import checks
 from page_map_lab.cli_errors import ExitCode
 from page_map_lab.main import existing_verbs
 from source_tree import ROOT, SourceTree
+from verifier import ENDLESS, HANG, properties_of
 
 README = ROOT / "README.md"
 DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
@@ -22,6 +24,7 @@ EXAMPLE = ROOT / "results" / "example"
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _QUOTED = re.compile(r"`([^`\n]+)`")
 _TEST = re.compile(r"^\s*(?:TYPED_)?TEST(?:_P|_F)?\(\s*(\w+)\s*,\s*(\w+)\s*\)", re.MULTILINE)
+_CHECKERS = ["model", "explorer", "tests", "parts"]  # the columns of docs/guarantees.md
 _TOP = ("impl/", "variants/", "bench/", "tests/", "scripts/", "docs/", "results/")
 # What the build, a run, or a reader's own policy would make.
 _MADE = ("variants/policies.hpp", "variants/shootdown/stepwise.hpp")
@@ -46,6 +49,16 @@ def test_every_file_that_a_document_names_is_there(document: Path) -> None:
         if not EXAMPLE.exists() and (path == EXAMPLE or path.parent.name == "images"):
             continue
         assert list(path.parent.glob(path.name)), f"{document.name} names {path.relative_to(ROOT)}, which is not there"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_heading_that_a_document_links_to_is_there(document: Path) -> None:
+    for link in _LINK.findall(document.read_text(encoding="utf-8")):
+        file, _, anchor = link.partition("#")
+        if anchor and not re.match(r"[a-z]+:", link):
+            target = document.parent / file if file else document
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}, link
 
 
 def test_the_readme_names_both_commands_and_what_they_take() -> None:
@@ -87,20 +100,66 @@ def test_the_readme_has_every_policy_and_no_other() -> None:
 
 
 def existing_tests() -> set[str]:
-    """Every test of the C++ tests, as `Suite.name`."""
-    sources = SourceTree().below("tests", suffixes=(".cpp", ".hpp"))
-    return {f"{suite}.{name}" for source in sources for suite, name in _TEST.findall(source.text)}
+    """Every test: of the C++ tests as `Suite.name`, and `Suite.*` for each suite; of the scripts' as `test_name`."""
+    tree = SourceTree()
+    pairs = [pair for source in tree.below("tests", suffixes=(".cpp", ".hpp")) for pair in _TEST.findall(source.text)]
+    functions = re.compile(r"^def (test_\w+)", re.MULTILINE)
+    scripts = {name for source in tree.below("tests/scripts", suffixes=(".py",)) for name in functions.findall(source.text)}
+    return {f"{suite}.{name}" for suite, name in pairs} | {f"{suite}.*" for suite, _ in pairs} | scripts
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_test_that_a_document_names_exists(document: Path) -> None:
-    exist = existing_tests()
-    suites = {test.split(".")[0] for test in exist}
-    named = re.findall(r"`([A-Z]\w+)\.(\w+)`", document.read_text(encoding="utf-8"))
-    missing = [f"{suite}.{name}" for suite, name in named if f"{suite}.{name}" not in exist]
-    assert missing == []
-    if document.name in ("memory-model.md", "semantics.md"):
-        assert len(named) > 10 and {suite for suite, _ in named} <= suites
+    named = set(re.findall(r"`([A-Z]\w+\.(?:\w+|\*)|test_\w+)`", document.read_text(encoding="utf-8")))
+    assert named - existing_tests() == set()
+    if document.name in ("memory-model.md", "guarantees.md"):
+        assert len(named) > 10
+
+
+def checkers() -> dict[str, set[str]]:
+    """What each column of docs/guarantees.md may name."""
+    models = ROOT / "tests" / "model"
+    macros = {macro.removeprefix("WITHOUT_") for each in CONFIGURATIONS for macro in each.macros if re.match("WITHOUT_|DEFECT_", macro)}
+    properties = {name for each in CONFIGURATIONS for name in properties_of(models / f"{each.model}.pml")}
+    explorer = ROOT / "tests" / "explorer"
+    scenarios = re.findall(r'^    Scenario\{"(\w+)"', (explorer / "scenarios.cpp").read_text(encoding="utf-8"), re.MULTILINE)
+    parts = re.findall(r"^(?:parts|on_request)=\(([\w ]+)\)", (ROOT / "scripts" / "test.sh").read_text(encoding="utf-8"), re.MULTILINE)
+    return {
+        "model": macros | properties | {HANG, ENDLESS},
+        "explorer": {*scenarios, *(path.stem for path in (explorer / "mutants").glob("*.mutant"))},
+        "tests": existing_tests() | {"PageMap::audit"},
+        "parts": set(" ".join(parts).split()),
+    }  # fmt: skip
+
+
+def promises() -> Iterator[tuple[str, dict[str, set[str]]]]:
+    """The rows of docs/guarantees.md: what is promised, and what each column names."""
+    columns: list[str] = []
+    for line in (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8").splitlines():
+        promise, *cells = line[1:-1].split("|") if line.startswith("|") else [""]
+        if [cell.strip() for cell in cells] == _CHECKERS:
+            columns = _CHECKERS
+        elif not cells:
+            columns = []
+        elif columns and not set(promise) <= set("-"):
+            yield promise.strip(), {column: set(_QUOTED.findall(cell)) for column, cell in zip(columns, cells, strict=True)}
+
+
+def test_every_promise_has_a_test_and_names_only_what_is_there() -> None:
+    known = checkers()
+    rows = list(promises())
+    assert len(rows) > 50
+    for promise, named in rows:
+        assert named["tests"], f"nothing tests: {promise}"
+        for column, names in named.items():
+            assert names <= known[column], f"{promise}: {column}: {sorted(names - known[column])}: not there"
+
+
+def test_the_promises_leave_out_no_rule_of_the_model_and_nothing_of_the_explorer() -> None:
+    """What can be broken on purpose breaks a promise: each rule, defect, property, scenario and mutant has its row."""
+    known = checkers()
+    for column in ("model", "explorer"):
+        assert known[column] - set().union(*(named[column] for _, named in promises())) == set()
 
 
 def test_the_memory_model_has_every_label_of_the_page_map_and_none_that_is_gone() -> None:
