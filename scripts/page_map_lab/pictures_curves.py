@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from page_map_lab.latencies import merged_histogram
 from page_map_lab.pictures import (
     INK,
     MUTED,
@@ -162,31 +163,12 @@ def flush_ceiling(rows: Sequence[Row]) -> int:
     return recorded if isinstance(recorded, int) and recorded > 0 else DEFAULT_FLUSH_CEILING_PAGES
 
 
-def merged_histogram(cells: Sequence[Cell], role: str, name: str) -> dict[str, Any] | None:
-    """The launches' histograms of one kind added up, or None where none of the cells has it."""
-    counts: dict[tuple[float, float], float] = defaultdict(float)
-    for cell in cells:
-        for histogram in cell.histograms:
-            if histogram["role"] == role and histogram["name"] == name:
-                for lower, upper, count in histogram["buckets"]:
-                    counts[(lower, upper)] += count
-    total = sum(counts.values())
-    return {"count": total, "buckets": sorted((*edges, count) for edges, count in counts.items())} if total else None
-
-
 def exceedance(histogram: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """For each bucket's upper edge the share of values above it; the last, of which nothing is above, is left out."""
     buckets = np.asarray(histogram["buckets"], dtype=float)
     above = 1 - np.cumsum(buckets[:, 2]) / buckets[:, 2].sum()
     uppers = np.concatenate(([max(buckets[0, 0], 1.0)], buckets[:-1, 1]))
     return uppers, np.concatenate(([1.0], above[:-1]))
-
-
-def percentile(histogram: dict[str, Any], share: float) -> float:
-    """The upper edge of the bucket in which the percentile lies."""
-    buckets = np.asarray(histogram["buckets"], dtype=float)
-    position = int(np.searchsorted(np.cumsum(buckets[:, 2]), share * buckets[:, 2].sum() - 1e-9))
-    return float(buckets[min(position, len(buckets) - 1), 1])
 
 
 def duration(nanoseconds: float) -> str:

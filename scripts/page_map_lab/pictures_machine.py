@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from page_map_lab.compare_cells import typical_score
+from page_map_lab.latencies import merged_histogram, percentile
 from page_map_lab.pictures import (
     INK,
     PALETTE,
@@ -21,7 +22,6 @@ from page_map_lab.pictures import (
     sources_of,
     styles_of_rows,
 )
-from page_map_lab.pictures_curves import merged_histogram, percentile
 from page_map_lab.pictures_ratios import draw_ratio_matrix
 from page_map_lab.records import Cell, CellKey, Record
 from page_map_lab.report_model import HostReport, Row, WorkloadReport

@@ -96,6 +96,7 @@ def _write(folder: Path, page: Page, formats: Sequence[str]) -> Path:
         "report.csv": ("csv", lambda: tables.csv_text(tables.CSV_FIELDS, tables.cell_rows(page.hosts, page.index))),
         "phases.csv": ("csv", lambda: tables.csv_text(tables.PHASE_FIELDS, tables.phase_rows(page.hosts, page.index))),
         "shootdowns.csv": ("csv", lambda: tables.csv_text(tables.SHOOTDOWN_FIELDS, tables.shootdown_rows(page.hosts, page.index))),
+        "latency.csv": ("csv", lambda: tables.csv_text(tables.LATENCY_FIELDS, tables.latency_rows(page.hosts, page.index))),
         "counters.csv": ("counters", lambda: tables.csv_text(tables.COUNTER_FIELDS, tables.counter_rows(page.hosts, page.index))),
         "report.md": ("md", lambda: page.render("report.md.j2")),
         "report.tex": ("tex", lambda: page.render("report.tex.j2")),

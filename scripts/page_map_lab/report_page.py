@@ -12,6 +12,7 @@ from urllib.parse import quote
 import jinja2
 
 from page_map_lab import report_machine, tables
+from page_map_lab.latencies import FEWEST_BEYOND, SHARES, tails
 from page_map_lab.pictures_curves import duration
 from page_map_lab.pictures_ratios import counters_per_operation
 from page_map_lab.report_answers import SURE, TIED, UNCOMPARED, UNDECIDED
@@ -62,6 +63,8 @@ class Page:
             confidence=round(100 * CONFIDENCE),
             minimum_launches=MINIMUM_LAUNCHES,
             agreement=round(100 * AGREEMENT),
+            fewest_beyond=FEWEST_BEYOND,
+            percentile_names=[f"p{100 * share:g}" for share in SHARES],
             most_missed=round(100 * MOST_MISSED),
             most_excluded=round(100 * MOST_EXCLUDED),
         )
@@ -141,7 +144,7 @@ class Page:
             "with_intervals": sum(row["certainty"] == "interval" for row in rows),
             "single": sum(row["certainty"] == "single launch" for row in rows),
             "excluded": sum(row["excluded"] for row in rows),
-            "tails": [{**tail, **self._about(row)} for row in workload.rows for tail in tables.tail_texts(row)],
+            "tails": [{"found": tail, **self._about(row)} for row in workload.rows for tail in tails(row)],
             "counters": self._counters(workload),
             "phases": [{"found": found, **self._about(found.row)} for found in phases],
             "phase_names": list(dict.fromkeys(name for found in phases for name in found.costs)),

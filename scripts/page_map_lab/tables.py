@@ -12,12 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 from page_map_lab.compare_cells import launch_score
-from page_map_lab.pictures_curves import merged_histogram, percentile
+from page_map_lab.latencies import tails
 from page_map_lab.pictures_ratios import counter_name
 from page_map_lab.record_flags import MARK
 from page_map_lab.records import Cell, CellKey
 from page_map_lab.report_attribution import counts_interrupts, phase_table, shootdown_table
-from page_map_lab.report_model import HostReport, Row
+from page_map_lab.report_model import HostReport
 from page_map_lab.statistics import median
 
 CSV_FIELDS = (
@@ -35,6 +35,10 @@ PHASE_FIELDS = (
 SHOOTDOWN_FIELDS = (
     "host", "mechanism", "variant", "parameters", "expected_interrupts", "counted_interrupts", "deviation", "operations",
     "repetitions", "excluded_repetitions", "verdict", "excluded", "records",
+)  # fmt: skip
+LATENCY_FIELDS = (
+    "host", "workload", "variant", "parameters", "role", "latency", "schedule", "count", "percentile", "ns", "low", "high", "why",
+    "launches", "records",
 )  # fmt: skip
 
 
@@ -149,6 +153,28 @@ def counter_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[di
 
 
 def phase_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[str, Any]]:
+def latency_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[str, Any]]:
+    """One flat row for each percentile of each kind of latency, and one for the largest value."""
+    for host in hosts:
+        for workload in host.workloads:
+            for tail in (tail for row in workload.rows for tail in tails(row)):
+                known = {
+                    "host": host.name,
+                    "workload": workload.name,
+                    "variant": tail.row.variant,
+                    "parameters": parameters_of(tail.row.key),
+                    "role": tail.role,
+                    "latency": tail.name,
+                    "schedule": tail.schedule,
+                    "count": tail.count,
+                    "launches": tail.row.launches,
+                    "records": " ".join(index.place(cell.source()) for cell in tail.row.cells),
+                }
+                for found in tail.percentiles:
+                    yield {**known, "percentile": found.name, "ns": found.value, "low": found.low, "high": found.high, "why": found.why}
+                yield {**known, "percentile": "max", "ns": tail.largest}
+
+
     """One flat row for each phase of each removal."""
     for host in hosts:
         for workload in host.workloads:
@@ -191,15 +217,3 @@ def parameters_of(key: CellKey) -> str:
     """The parameters as `name=value` words."""
     return " ".join(f"{name}={value}" for name, value in key.parameters)
 
-
-def tail_texts(row: Row) -> list[dict[str, Any]]:
-    """For each kind of latency of the row: role, name, count and percentiles in ns, all launches together."""
-    kinds = dict.fromkeys((h["role"], h["name"]) for cell in row.cells for h in cell.histograms)
-    found = []
-    for role, name in kinds:
-        merged = merged_histogram(row.cells, role, name)
-        if merged is not None:
-            largest = max(h["max"] or 0 for c in row.cells for h in c.histograms if (h["role"], h["name"]) == (role, name))
-            shares = {f"p{100 * share:g}": percentile(merged, share) for share in (0.5, 0.9, 0.99, 0.999)}
-            found.append({"role": role, "name": name, "count": int(merged["count"]), **shares, "max": largest})
-    return found

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from page_map_lab.latencies import percentile
 from page_map_lab.pictures import Picture, chosen_variants, finish, new_figure, styles_for
-from page_map_lab.pictures_curves import duration, exceedance, percentile
+from page_map_lab.pictures_curves import duration, exceedance
 from page_map_lab.report_model import short_label
 
 HISTOGRAM = {"count": 1000, "buckets": [[1, 10, 900], [10, 100, 90], [100, 1000, 9], [1000, 10000, 1]]}
