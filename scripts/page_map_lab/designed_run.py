@@ -171,7 +171,8 @@ def _further(plan: Plan, groups: dict[str, list[Launch]], found: Design) -> list
         due = [choice for choice in found.choices if choice.launches >= block]
         chance.shuffle(due)
         for choice in due:
-            like = groups[choice.name][0]
+            # Sets of counters take turns from block to block, and so they go on.
+            like = next(each for each in groups[choice.name] if (block - each.block) % len(plan.request.counter_sets) == 0)
             seed = chance.randrange(1, 1 << 31)
             changed = {
                 "--repetitions": str(choice.repetitions),

@@ -7,6 +7,9 @@ step away from it along one axis (these cells get intervals). Within a block the
 Where a width of the intervals or a budget of time was asked for, the first blocks are a pilot, and designed_run.py appends the
 blocks that its noise calls for.
 
+Where several sets of counters are asked for, because the hardware cannot count them together, each launch carries one of them, and
+the launches of the same things in successive blocks take the next.
+
 On a machine with several memory nodes, full adds launches of the base from a processor of each node, with its memory local,
 interleaved and on each other node: what remote memory costs.
 """
@@ -43,7 +46,7 @@ class Request:
     placement_plan: str | None = None
     memory: str | None = None
     places: list[list[str]] = field(default_factory=list)  # pairs of plan and memory that the base is measured at besides
-    counters: str | None = None
+    counters: str | None = None  # a set, or several with commas between them
     require_counters: bool = False
     trace: str | None = None
     launches: int = 8  # of each cell with an interval, where nothing is designed
@@ -63,6 +66,11 @@ class Request:
     def is_designed(self) -> bool:
         """Whether a pilot decides the number of launches."""
         return self.target_width_percent is not None or self.budget_minutes is not None
+
+    @property
+    def counter_sets(self) -> list[str | None]:
+        """The sets of counters that the launches take turns with; one that is None where none was asked for."""
+        return [*self.counters.split(",")] if self.counters else [None]
 
     @property
     def first_blocks(self) -> int:
@@ -231,6 +239,11 @@ def placed_requests(request: Request, workload: Workload) -> list[Request]:
 
 def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
     """The launches of a request, in the order in which they will run."""
+def with_counters(request: Request, turn: int) -> Request:
+    """The request with one of its sets of counters, by turns that the seed begins."""
+    return replace(request, counters=request.counter_sets[(request.seed + turn) % len(request.counter_sets)])
+
+
     check_matches(request, workloads)
     blocks: list[list[tuple[str, Workload, list[str], Request]]] = [[] for _ in range(request.first_blocks + 1)]
     for workload in workloads:
@@ -252,7 +265,16 @@ def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
                     blocks[block].append((PLACED, workload, [base], placed))
     chance = random.Random(request.seed)
     launches: list[Launch] = []
-    for number, block in enumerate(blocks):
+    if request.first_blocks < len(request.counter_sets):
+        raise UsageError(
+            f"--counters {request.counters} are more sets than the {request.first_blocks} launches that they would be split over: "
+            "raise --launches, or name fewer sets"
+        )
+    for number, unordered in enumerate(blocks):
+        block = [
+            (kind, workload, variants, with_counters(asked, number + position))
+            for position, (kind, workload, variants, asked) in enumerate(unordered)
+        ]
         chance.shuffle(block)
         for kind, workload, variants, asked in block:
             effort = EFFORTS[request.mode, kind]

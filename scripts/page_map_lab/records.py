@@ -131,6 +131,12 @@ class Record:
         return self.data.get("launch") or {}
 
     @property
+    def counter_set(self) -> str:
+        """The set of counters that the launch was asked for."""
+        words = " ".join(map(str, self.launch.get("command") or ())).replace("--counters=", "--counters ").split(" ")
+        return words[words.index("--counters") + 1] if "--counters" in words[:-1] else "none"
+
+    @property
     def flags(self) -> list[str]:
         """The hard findings of the gate in spite of which this was measured."""
         return flags_of(self.data)

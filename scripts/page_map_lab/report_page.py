@@ -15,6 +15,7 @@ from page_map_lab import report_machine, tables
 from page_map_lab.latencies import FEWEST_BEYOND, SHARES, tails
 from page_map_lab.pictures_curves import duration
 from page_map_lab.pictures_ratios import counters_per_operation
+from page_map_lab.records import Record
 from page_map_lab.report_answers import SURE, TIED, UNCOMPARED, UNDECIDED
 from page_map_lab.report_attribution import (
     AGREEMENT,
@@ -62,9 +63,9 @@ class Page:
             badge=BADGES.get,
             confidence=round(100 * CONFIDENCE),
             minimum_launches=MINIMUM_LAUNCHES,
-            agreement=round(100 * AGREEMENT),
             fewest_beyond=FEWEST_BEYOND,
             percentile_names=[f"p{100 * share:g}" for share in SHARES],
+            agreement=round(100 * AGREEMENT),
             most_missed=round(100 * MOST_MISSED),
             most_excluded=round(100 * MOST_EXCLUDED),
         )
@@ -187,7 +188,11 @@ class Page:
                         reasons.setdefault((str(reading["name"]), str(reading["state"])), str(reading.get("why") or "no reason recorded"))
         silent = [name for name in names if all(found.get(name, (None, ""))[0] is None for _, found in readings)]
         shown = [name for name in names if name not in silent]
+        launches: dict[str, list[Record]] = {}
+        for record in dict.fromkeys(cell.record for row in rows for cell in row.cells):
+            launches.setdefault(record.counter_set, []).append(record)
         return {
+            "sets": [(name, [self.index.names[record.path] for record in found]) for name, found in sorted(launches.items())],
             "names": shown,
             "reasons": [(name, state, why) for (name, state), why in reasons.items()],
             "rows": [

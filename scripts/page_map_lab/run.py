@@ -9,6 +9,8 @@ import sys
 import tempfile
 import time
 from datetime import datetime, timezone
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +190,8 @@ def start_new(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[RunF
         print_plan(plan, namespace.json)
         return None
     quiet_machine(namespace.out or paths.RESULTS, run_request.waived_names(namespace.waive))
-    host = probe(workloads[0], plan.request)["host"]["name"]
+    for counters in plan.request.counter_sets:
+        host = probe(workloads[0], replace(plan.request, counters=counters))["host"]["name"]
     plan = Plan(**{**vars(plan), "host": host})
     return RunFolder.create(namespace.out or paths.RESULTS / host / plan.run, plan), folder
 

@@ -33,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("where").add_argument
     add("--plan", metavar="P", help="which processors: compact, scatter, per_node, list:0,2")
     add("--memory", metavar="M", help="which memory: local, interleave, node:N")
-    add("--counters", metavar="SET", help=f"counters: {', '.join(COUNTER_SETS)}")
+    add(
+        "--counters", metavar="SET[,SET...]", help=f"counters: {', '.join(COUNTER_SETS)}; several sets, which the hardware cannot "
+        "count together, are split over the launches, one set each",
+    )
     add("--require-counters", action="store_true", default=None, help="exit 4 when they are not available")
     add = parser.add_argument_group("how").add_argument
     add("--launches", type=int, metavar="N", help="fresh processes for each cell with an interval (default 8)")
@@ -91,6 +94,17 @@ def check_memory(text: str) -> str:
     if not re.fullmatch(r"local|interleave|node:\d+", text):
         raise UsageError(f'--memory "{text}" is no policy: use local, interleave or node:N')
     return text
+
+
+def check_counters(text: str) -> str:
+    """A set of counters, or several, that exist."""
+    sets = words(text, "--counters")
+    for name in sets:
+        if name not in COUNTER_SETS:
+            raise UsageError(f'--counters "{name}" is no set: use {", ".join(COUNTER_SETS)}')
+    if len(sets) > 1 and "none" in sets:
+        raise UsageError(f'--counters "{text}" asks for counters and for none: leave none out')
+    return ",".join(sets)
 
 
 def seen_from_root(path: Path) -> str:
@@ -159,8 +173,6 @@ def given(namespace: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("--launches fixes what --target-width and --budget compute: give one or the other")
     if namespace.seed is not None and not 0 <= namespace.seed < 1 << 63:
         raise UsageError(f"--seed {namespace.seed} is out of range: give 0 to 2^63-1")
-    if namespace.counters and namespace.counters not in COUNTER_SETS:
-        raise UsageError(f'--counters "{namespace.counters}" is no set: use {", ".join(COUNTER_SETS)}')
     if namespace.require_counters and namespace.counters == "none":
         raise UsageError("--require-counters with --counters none asks for nothing: name a set")
     doctor.require_waivable(namespace.waive)
@@ -173,7 +185,7 @@ def given(namespace: argparse.Namespace) -> dict[str, Any]:
         "parameters": sweep(namespace) or None,
         "placement_plan": check_pinning_plan(namespace.plan) if namespace.plan else None,
         "memory": check_memory(namespace.memory) if namespace.memory else None,
-        "counters": namespace.counters,
+        "counters": check_counters(namespace.counters) if namespace.counters else None,
         "require_counters": namespace.require_counters,
         "trace": check_trace(namespace.trace) if namespace.trace else None,
         "launches": namespace.launches,

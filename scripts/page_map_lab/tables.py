@@ -26,7 +26,7 @@ CSV_FIELDS = (
     "excluded_repetitions", "check", "records", "base_records",
 )  # fmt: skip
 COUNTER_FIELDS = (
-    "host", "workload", "variant", "parameters", "counter", "event", "scope", "mode", "value", "enabled_ns", "running_ns",
+    "host", "workload", "variant", "parameters", "set", "counter", "event", "scope", "mode", "value", "enabled_ns", "running_ns",
     "state", "why", "per_operation", "record",
 )  # fmt: skip
 PHASE_FIELDS = (
@@ -147,12 +147,12 @@ def counter_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[di
                             "workload": workload.name,
                             "variant": row.variant,
                             "parameters": parameters_of(row.key),
+                            "set": cell.record.counter_set,
                             "counter": counter_name(reading),
                             "record": index.place(cell.source()),
                         }
 
 
-def phase_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[str, Any]]:
 def latency_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[str, Any]]:
     """One flat row for each percentile of each kind of latency, and one for the largest value."""
     for host in hosts:
@@ -175,6 +175,7 @@ def latency_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[di
                 yield {**known, "percentile": "max", "ns": tail.largest}
 
 
+def phase_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[str, Any]]:
     """One flat row for each phase of each removal."""
     for host in hosts:
         for workload in host.workloads:

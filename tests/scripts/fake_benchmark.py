@@ -1,7 +1,8 @@
 """A benchmark binary that measures nothing: it answers --describe and writes records, so that the lab can be tested alone.
 
 `install(folder, workload)` puts an executable bench_<workload> there. FAKE_<WORKLOAD> in the environment makes it misbehave:
-crash, hang, check, counters, usage, full_disk, other_build; a suffix `:NAME` limits that to launches with the variant NAME.
+crash, hang, check, counters, uncounted, usage, full_disk, other_build; a suffix `:NAME` limits that to launches with the variant, or the
+set of counters, NAME.
 FAKE_NOISE, two numbers such as `0.01,0.02`, makes the scores scatter between launches and within them, as their seeds decide;
 FAKE_SHIFT makes everything but the base slower by so many percent. Planted twins are as much slower as their names say.
 """
@@ -197,7 +198,7 @@ def misbehaviour_of(workload: str, options: dict) -> str:
     is_probe = "probe.json" in options.get("--record", [""])[0]
     if is_probe and kind not in ("other_build", "counters"):
         return ""
-    return kind if not variant or variant in options.get("--variant", []) else ""
+    return kind if not variant or variant in [*options.get("--variant", []), *options.get("--counters", [])] else ""
 
 
 def be_profiled(commands: str, answers: str) -> None:

@@ -127,6 +127,14 @@ def test_a_designed_run_takes_a_pilot_and_then_what_its_noise_calls_for(folder: 
 
 
 def test_a_budget_stops_a_run_that_would_take_longer(folder: Path, tmp_path: Path) -> None:
+def test_sets_of_counters_go_on_taking_turns_after_the_pilot(folder: Path, tmp_path: Path) -> None:
+    arguments = ("run", *SMALL, "--target-width", "10", "--counters", "tlb,cache,cycles", "--quiet", "--out", str(tmp_path / "a"))
+    assert lab(folder, *arguments, FAKE_NOISE="0.03,0.01").code == 0
+    launches = json.loads((tmp_path / "a" / "plan.json").read_text())["launches"]
+    sets = [launch["arguments"][launch["arguments"].index("--counters") + 1] for launch in launches]
+    assert len(sets) > 11 and sets[:-3] == sets[3:] and set(sets) == {"tlb", "cache", "cycles"}
+
+
     arguments = ("run", *SMALL, "--target-width", "0.5", "--budget", "0.001", "--out", str(tmp_path / "a"))
     finished = lab(folder, *arguments, FAKE_NOISE="0.03,0.01")
     assert finished.code == 0 and "stopped by the budget" in finished.out and len(list((tmp_path / "a").glob("[0-9]*.json"))) == 8

@@ -69,6 +69,26 @@ def test_options_reach_only_workloads_that_know_them(workloads: list[binaries.Wo
     assert "--require-counters" in text and "--repetitions 7" in text and "--min-time-ms 3" in text
 
 
+def counters_of(launch: plan.Launch) -> str:
+    return launch.arguments[launch.arguments.index("--counters") + 1]
+
+
+def test_sets_of_counters_take_turns_so_that_everything_is_measured_with_each(workloads: list[binaries.Workload]) -> None:
+    request = Request(counters="tlb,cache,cycles", launches=6, seed=4)
+    launches = make_launches(request, workloads)
+    assert launches == make_launches(request, workloads)
+    for workload in workloads:
+        mine = [counters_of(launch) for launch in launches if launch.workload == workload.name and launch.kind == INTERVAL]
+        assert mine[:3] == mine[3:] and set(mine) == {"tlb", "cache", "cycles"}
+    blocks = [{counters_of(launch) for launch in launches if launch.block == block} for block in range(7)]
+    assert all(len(sets) == 2 for sets in blocks)
+    later = make_launches(Request(counters="tlb,cache,cycles", launches=6, seed=5), workloads)
+    first = [next(counters_of(x) for x in made if x.workload == "lookup" and x.block == 1) for made in (launches, later)]
+    assert first[0] != first[1]
+    assert {counters_of(launch) for launch in make_launches(Request(counters="tlb"), workloads)} == {"tlb"}
+    assert not any("--counters" in launch.arguments for launch in make_launches(Request(), workloads))
+
+
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
@@ -77,6 +97,7 @@ def test_options_reach_only_workloads_that_know_them(workloads: list[binaries.Wo
         (Request(parameters={"pattern": ["spiral"]}), "spiral"),
         (Request(trace="/some.trace"), "trace"),
         (Request(launches=1000), "too many"),
+        (Request(launches=1, counters="tlb,cache"), "more sets than the 1 launches"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(workloads: list[binaries.Workload], request_: Request, words: str) -> None:

@@ -206,6 +206,22 @@ def test_a_repetition_whose_victim_left_proves_nothing() -> None:
     assert "left its processor in 2 of 100" in row(operations_discarded=2.0).excluded[0][2]
 
 
+def test_a_set_of_counters_that_was_split_over_launches_says_which_had_what(tmp_path: Path) -> None:
+    files = synthetic.simple_run(COSTS)
+    for index, data in enumerate(files.values()):
+        name, more = (("walks", ["--counters", "tlb"]), ("misses", ["--counters=cache"]))[index % 2]
+        data["launch"]["command"] += more
+        data["cells"][0]["counters"] = [synthetic.counter(name, 10.0 * (index + 1), 10)]
+    assert report(synthetic.write(files, tmp_path / "run"), "--out", tmp_path / "out").code == 0
+    rows = list(csv.DictReader((tmp_path / "out" / "counters.csv").open(encoding="utf-8")))
+    assert [(row["set"], row["counter"]) for row in rows] == [("tlb", "walks reader"), ("cache", "misses reader")] * 3
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    note = page[page.index("Sets of counters were split") :].split("</p>")[0]
+    assert re.sub("<[^>]*>", "", note).endswith("cache in R2 R4 R6; tlb in R1 R3 R5.")
+    table = page[page.index("Sets of counters were split") :]
+    assert "3.000" in table and "4.000" in table  # of each counter the median over the three launches that carried it
+
+
 def small_host(folder: Path) -> Path:
     """A shared virtual machine with one node and no PMU, with one shootdown workload of victims that were not measured."""
     host = {**synthetic.HOST, "name": "fixture-small-vm-00000001", "shared_virtual_machine": True, "numa_nodes": 1, "packages": 1}

@@ -78,6 +78,8 @@ def test_dry_run_prints_the_launches_and_does_nothing(folder: Path, tmp_path: Pa
         (("--memory", "mars"), "mars"),
         (("--counters", "sheep"), "sheep"),
         (("--counters", "none", "--require-counters"), "--require-counters"),
+        (("--counters", "tlb,sheep"), "sheep"),
+        (("--counters", "tlb,none"), "leave none out"),
         (("--launches", "0"), "--launches"),
         (("--repetitions", "-1"), "--repetitions"),
         (("--timeout", "0"), "--timeout"),
@@ -114,6 +116,8 @@ def test_a_failed_check_keeps_its_record_and_exits_5(folder: Path, tmp_path: Pat
 def test_unavailable_counters_exit_4_before_anything_is_measured(folder: Path, tmp_path: Path) -> None:
     arguments = ("--counters", "tlb", "--require-counters", "--out", str(tmp_path / "run"))
     assert lab(folder, "run", *SMALL, *arguments, FAKE_LOOKUP="counters").failed_with(4, "tlb")
+    several = ("--counters", "cycles,cache", "--require-counters", "--out", str(tmp_path / "run"))
+    assert lab(folder, "run", *SMALL, *several, FAKE_LOOKUP="counters:cache").failed_with(4, "lab doctor")
     assert not (tmp_path / "run").exists()
 
 
