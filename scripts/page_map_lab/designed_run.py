@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from page_map_lab import design, hierarchical
-from page_map_lab.compare_cells import group_cells, paired_launch_ratios, repetition_scores
+from page_map_lab.compare_cells import base_for, group_cells, paired_launch_ratios, repetition_scores
 from page_map_lab.design import BY_BUDGET, PILOT_LAUNCHES, CellNoise, Design, Pilot
 from page_map_lab.launch import heap_padding_bytes
 from page_map_lab.plan import COVERAGE, MOST_LAUNCHES_QUICK, Launch, Plan
 from page_map_lab.records import Cell, Record, load_record
+from page_map_lab.report_model import DEFAULT_BASE
 from page_map_lab.run_folder import RunFolder
 
 
@@ -29,7 +30,7 @@ def extend(run: RunFolder) -> None:
     request = run.plan.request
     groups = _groups(run.plan.launches)
     pilots = [pilot for name, launches in groups.items() if (pilot := _pilot(run, name, launches)) is not None]
-    seconds = request.budget_minutes * 60 - _seconds_used(run) if request.budget_minutes else float("inf")
+    seconds = request.budget_minutes * 60 - run.plan.seconds_used if request.budget_minutes else float("inf")
     is_bounded = request.mode == "quick" and not request.variants
     room = MOST_LAUNCHES_QUICK - len(run.plan.launches) if is_bounded else float("inf")
     found = design.design(pilots, request.target_width_percent, seconds, room)
@@ -57,7 +58,7 @@ def lines(plan: Plan) -> list[str]:
 def is_out_of_time(run: RunFolder) -> bool:
     """Whether a designed run has used its budget; its pilot is never cut short."""
     minutes = run.plan.request.budget_minutes
-    return minutes is not None and run.plan.design is not None and _seconds_used(run) > minutes * 60
+    return minutes is not None and run.plan.design is not None and run.plan.seconds_used > minutes * 60
 
 
 def cut_short(run: RunFolder) -> None:
@@ -73,7 +74,7 @@ def outcome(run: RunFolder) -> dict[str, Any] | None:
         return None
     groups = []
     for name, launches in _groups(run.plan.launches).items():
-        widths = {cell: design.percent_of(found.half_width) for cell, found in _estimates(_records(run, launches)).items()}
+        widths = {cell: design.percent_of(found.half_width) for cell, found in estimates(_records(run, launches)).items()}
         if widths:
             widest = max(widths, key=lambda cell: widths[cell])
             groups.append({"name": name, "launches": len(launches), "width_percent": widths[widest], "widest": widest})
@@ -111,49 +112,46 @@ def _records(run: RunFolder, launches: Sequence[Launch]) -> list[Record]:
     return [record for path in paths if path.exists() and (record := load_record(path)) is not None]
 
 
-def _seconds_used(run: RunFolder) -> float:
-    return sum(float(record.launch.get("seconds") or 0) for record in _records(run, run.plan.launches))
+def estimates(records: Sequence[Record]) -> dict[str, hierarchical.Estimate]:
+    """By cell: the logarithm of its ratio to the base of `lab compare` and `lab report`, or of its own score where it is alone.
 
-
-def _estimates(records: Sequence[Record]) -> dict[str, hierarchical.Estimate]:
-    """By cell: the logarithm of its ratio to the first variant there, or of its own score where it is alone."""
+    Where that base was not measured, it is to the first variant there.
+    """
     found: dict[str, hierarchical.Estimate] = {}
     for variants in group_cells(records).values():
-        base, *others = variants
-        for variant in others or [base]:
-            launches = _logarithms(variants[variant], variants[base] if others else [], base)
+        base = base_for(DEFAULT_BASE, variants) or next(iter(variants))
+        for variant in [name for name in variants if name != base] or [base]:
+            cells = variants[variant]
+            launches = repetition_scores(cells) if variant == base else _ratios(cells, base, variants.get(base, []))
             if len(launches) > 1:
-                found[variants[variant][0].name] = hierarchical.estimate(launches)
+                found[cells[0].name] = hierarchical.estimate([np.log(values) for values in launches])
     return found
 
 
-def _logarithms(cells: Sequence[Cell], base_cells: Sequence[Cell], base: str) -> list[np.ndarray]:
-    if not base_cells:
-        return [np.log(scores) for scores in repetition_scores(cells)]
-    pairs = (paired_launch_ratios(cell, base, base_cells) for cell in cells)
-    return [np.log(pair[0]) for pair in pairs if pair is not None]
+def _ratios(cells: Sequence[Cell], base: str, base_cells: Sequence[Cell]) -> list[list[float]]:
+    return [pair[0] for cell in cells if (pair := paired_launch_ratios(cell, base, base_cells)) is not None]
 
 
 def _pilot(run: RunFolder, name: str, launches: Sequence[Launch]) -> Pilot | None:
     """What the group's launches say; None where too few of them succeeded."""
     records = _records(run, launches)
-    estimates = _estimates(records)
-    if not estimates:
+    known = estimates(records)
+    if not known:
         return None
     repetitions = _option(launches[0], "--repetitions")
     seconds = statistics.mean(float(record.launch.get("seconds") or 0) for record in records)
-    repetition_s = statistics.mean(_repetition_s(record) for record in records)
-    noise = (CellNoise.of(cell, found, repetitions) for cell, found in estimates.items())
+    repetition_s = statistics.mean(repetition_seconds(record.cells) for record in records)
+    noise = (CellNoise.of(cell, found, repetitions) for cell, found in known.items())
     return Pilot(
         name, tuple(noise), max(0.0, seconds - repetitions * repetition_s), repetition_s, repetitions,
         run.plan.request.repetitions, len(launches),
     )  # fmt: skip
 
 
-def _repetition_s(record: Record) -> float:
-    """What one repetition of every cell of the launch takes."""
+def repetition_seconds(cells: Iterable[Cell]) -> float:
+    """What one repetition of each of these cells of a launch takes."""
     total = 0.0
-    for cell in record.cells:
+    for cell in cells:
         longest = [max((t.get("duration_ns") or 0 for t in r.threads), default=0) for r in cell.repetitions]
         total += statistics.mean(longest) if longest else 0
     return total / 1e9

@@ -128,6 +128,7 @@ class Plan:
     binaries: dict[str, str]  # workload to the hash of its binary
     launches: list[Launch]
     design: dict[str, Any] | None = None  # what the pilot came to, once it has
+    seconds_used: float = 0.0  # of a designed run: everything after the build, gate, waits and failures included
 
     def as_json(self) -> dict[str, Any]:
         """The plan as it is kept in plan.json."""
@@ -147,8 +148,9 @@ class Plan:
                 binaries=value["binaries"],
                 launches=[Launch(**launch) for launch in value["launches"]],
                 design=value.get("design"),
+                seconds_used=float(value.get("seconds_used", 0)),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{path}: not a plan of this lab ({error!r}): start a new run") from error
         wrong = misfit(plan)
         if wrong or any(not _NAME.fullmatch(launch.workload) for launch in plan.launches):
@@ -237,13 +239,13 @@ def placed_requests(request: Request, workload: Workload) -> list[Request]:
     return [replace(request, placement_plan=plan, memory=memory, parameters=parameters) for plan, memory in request.places]
 
 
-def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
-    """The launches of a request, in the order in which they will run."""
 def with_counters(request: Request, turn: int) -> Request:
     """The request with one of its sets of counters, by turns that the seed begins."""
     return replace(request, counters=request.counter_sets[(request.seed + turn) % len(request.counter_sets)])
 
 
+def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
+    """The launches of a request, in the order in which they will run."""
     check_matches(request, workloads)
     blocks: list[list[tuple[str, Workload, list[str], Request]]] = [[] for _ in range(request.first_blocks + 1)]
     for workload in workloads:
@@ -263,13 +265,13 @@ def with_counters(request: Request, turn: int) -> Request:
             for placed in placed_requests(request, workload):
                 for block in range(1, request.first_blocks + 1):
                     blocks[block].append((PLACED, workload, [base], placed))
-    chance = random.Random(request.seed)
-    launches: list[Launch] = []
     if request.first_blocks < len(request.counter_sets):
         raise UsageError(
             f"--counters {request.counters} are more sets than the {request.first_blocks} launches that they would be split over: "
             "raise --launches, or name fewer sets"
         )
+    chance = random.Random(request.seed)
+    launches: list[Launch] = []
     for number, unordered in enumerate(blocks):
         block = [
             (kind, workload, variants, with_counters(asked, number + position))

@@ -1,6 +1,7 @@
 """`lab run`: measures a matrix of variants and parameters, each launch a fresh process, and loses nothing when cut short."""
 
 import argparse
+import contextlib
 import itertools
 import json
 import shlex
@@ -8,9 +9,9 @@ import signal
 import sys
 import tempfile
 import time
-from datetime import datetime, timezone
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class Runner:
         self.quiet = quiet
         self.failures: list[tuple[Launch, Outcome]] = []
         self.hard_afterwards: list[str] = []
+        self.hung: set[tuple[str, ...]] = set()
         self.progress = Progress([], quiet)
 
     @staticmethod
@@ -107,7 +109,8 @@ class Runner:
         try:
             self.planned()
             if designed_run.is_due(self.run):
-                designed_run.extend(self.run)
+                with self.counted():
+                    designed_run.extend(self.run)
                 self.progress.clear()
                 for line in designed_run.lines(self.run.plan) if not self.quiet else []:
                     sys.stderr.write(f"lab run: {line}\n")
@@ -124,8 +127,18 @@ class Runner:
         finally:
             self.progress.clear()
 
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """What happens here uses up the budget."""
+        started = time.monotonic()
+        yield
+        self.run.spend(time.monotonic() - started)
+
     def planned(self) -> None:
-        """Runs every launch that is planned and missing; ends between two blocks where a design's time is used up."""
+        """Runs every launch that is planned and missing; ends between two blocks where a design's time is used up.
+
+        What hung once is not tried again on a budget: it would be spent on waiting.
+        """
         missing = self.run.missing()
         self.progress = Progress([self._weight(launch) for launch in missing], self.quiet)
         for _, block in itertools.groupby(missing, key=lambda launch: launch.block):
@@ -133,11 +146,18 @@ class Runner:
                 designed_run.cut_short(self.run)
                 return
             for launch in block:
+                subjects = (launch.workload, *launch.variants)
+                if subjects in self.hung:
+                    self.progress.step_done()
+                    continue
                 what = launch.variants[0] if len(launch.variants) == 1 else f"{len(launch.variants)} variants"
                 self.progress.show(f"{launch.workload}, {what}, {launch.cells} cells")
-                self.one(launch)
+                with self.counted():
+                    self.one(launch)
                 self.progress.step_done()
                 if self.failures and self.failures[-1][0] is launch:
+                    if self.failures[-1][1].timed_out and self.run.plan.request.budget_minutes is not None:
+                        self.hung.add(subjects)
                     self.progress.clear()
                     sys.stderr.write(f"lab run: launch {launch.name} failed: {self.failures[-1][1].message}\n")
 
@@ -189,11 +209,14 @@ def start_new(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[RunF
     if namespace.dry_run:
         print_plan(plan, namespace.json)
         return None
+    started = time.monotonic()
     quiet_machine(namespace.out or paths.RESULTS, run_request.waived_names(namespace.waive))
     for counters in plan.request.counter_sets:
         host = probe(workloads[0], replace(plan.request, counters=counters))["host"]["name"]
     plan = Plan(**{**vars(plan), "host": host})
-    return RunFolder.create(namespace.out or paths.RESULTS / host / plan.run, plan), folder
+    run = RunFolder.create(namespace.out or paths.RESULTS / host / plan.run, plan)
+    run.spend(time.monotonic() - started)
+    return run, folder
 
 
 def open_old(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[RunFolder, Path]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ class RunFolder:
         """Replaces the plan, on the disk first."""
         atomic_file.write_json(self.folder / PLAN_FILE, plan.as_json())
         self.plan = plan
+
+    def spend(self, seconds: float) -> None:
+        """Counts time towards a designed run's budget, and keeps the sum for when the run is resumed."""
+        if self.plan.request.is_designed:
+            self.replan(replace(self.plan, seconds_used=round(self.plan.seconds_used + seconds, 3)))
 
     @staticmethod
     def create(folder: Path, plan: Plan) -> "RunFolder":

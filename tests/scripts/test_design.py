@@ -7,10 +7,11 @@ from pathlib import Path
 import fake_benchmark
 import numpy as np
 import pytest
+import synthetic_records as synthetic
 from lab_process import lab
 from scipy import stats
 
-from page_map_lab import design, hierarchical
+from page_map_lab import design, designed_run, hierarchical, records
 from page_map_lab.design import BY_BUDGET, BY_LAUNCHES, BY_WIDTH, CellNoise, Pilot
 from page_map_lab.records import load_record
 from page_map_lab.statistics import paired_ratio
@@ -126,7 +127,6 @@ def test_a_designed_run_takes_a_pilot_and_then_what_its_noise_calls_for(folder: 
     assert len(layouts) == len(records) and all(record.launch["seconds"] > 0 for record in records)
 
 
-def test_a_budget_stops_a_run_that_would_take_longer(folder: Path, tmp_path: Path) -> None:
 def test_sets_of_counters_go_on_taking_turns_after_the_pilot(folder: Path, tmp_path: Path) -> None:
     arguments = ("run", *SMALL, "--target-width", "10", "--counters", "tlb,cache,cycles", "--quiet", "--out", str(tmp_path / "a"))
     assert lab(folder, *arguments, FAKE_NOISE="0.03,0.01").code == 0
@@ -135,9 +135,41 @@ def test_sets_of_counters_go_on_taking_turns_after_the_pilot(folder: Path, tmp_p
     assert len(sets) > 11 and sets[:-3] == sets[3:] and set(sets) == {"tlb", "cache", "cycles"}
 
 
+def test_a_budget_stops_a_run_that_would_take_longer(folder: Path, tmp_path: Path) -> None:
     arguments = ("run", *SMALL, "--target-width", "0.5", "--budget", "0.001", "--out", str(tmp_path / "a"))
     finished = lab(folder, *arguments, FAKE_NOISE="0.03,0.01")
     assert finished.code == 0 and "stopped by the budget" in finished.out and len(list((tmp_path / "a").glob("[0-9]*.json"))) == 8
+
+
+def test_waiting_for_a_launch_that_hangs_uses_up_the_budget(folder: Path, tmp_path: Path) -> None:
+    """Three seconds of budget, of which the first launch that hangs takes four; what is measured takes a tenth of a second each."""
+    fake_benchmark.install(folder, "remove")
+    run = tmp_path / "a"
+    arguments = ("--workload", "lookup,remove", "--variant", "layout:radix/read:*", "--threads", "1", "--seed", "5", "--timeout", "4")
+    finished = lab(folder, "run", *arguments, "--target-width", "0.1", "--budget", "0.05", "--out", str(run), FAKE_LOOKUP="hang", FAKE_NOISE="0.03,0.01")
+    plan = json.loads((run / "plan.json").read_text())
+    assert finished.code == 5 and finished.err.count("no end after 4 s") == 1 and plan["seconds_used"] >= 4
+    assert plan["design"]["stopped_by"] == BY_BUDGET and len(list(run.glob("[0-9]*.json"))) == 8
+
+
+def test_the_width_is_that_of_ratios_to_the_base_of_a_report() -> None:
+    """The variant that comes first in the record is so noisy that every ratio to it is; those to the base are quiet."""
+    generator = np.random.default_rng(1)
+    base, first, other = "layout:radix/read:rcu_qsbr", "layout:flat/read:rcu_qsbr", "layout:radix/read:spinlock"
+
+    def estimates(*variants: str) -> dict[str, float]:
+        files = []
+        for index in range(8):
+            launch = np.exp(generator.normal(0, 0.3))
+            costs = {name: launch * (np.exp(generator.normal(0, 0.5)) if name == first else 1.0) for name in variants}
+            cells = [synthetic.cell("lookup", name, {"threads": 1}, [100 * cost, 100.1 * cost]) for name, cost in costs.items()]
+            files.append(records._build(Path(f"{index}.json"), synthetic.record(cells, index), plain=False))
+        return {name.split("/threads")[0].removeprefix("lookup/"): found.between for name, found in designed_run.estimates(files).items()}
+
+    found = estimates(first, base, other)
+    assert set(found) == {first, other} and found[other] < 1e-6 < found[first]
+    assert set(estimates(first, other)) == {other}  # without the base, the first one
+    assert set(estimates(base)) == {base}
 
 
 def test_a_run_that_is_cut_short_after_its_pilot_goes_on_as_designed(folder: Path, tmp_path: Path) -> None:
