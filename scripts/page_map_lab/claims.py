@@ -112,21 +112,28 @@ def measure_all(groups: list[Group], folder: Path, into: Path, namespace: argpar
 
 def print_verdicts(verdicts: list[Any]) -> None:
     """The verdicts for people."""
-    rows = [["claim", "ratio", "95 % interval", "bound", "holds"]]
+    rows = [["claim", "ratio", "95 % interval", "bound", "excluded", "holds"]]
     for verdict in verdicts:
+        is_known = verdict.ratio is not None
         rows.append(
             [
                 verdict.claim.name,
-                f"{verdict.ratio:.3f}",
-                f"{verdict.low:.3f} .. {verdict.high:.3f}",
+                f"{verdict.ratio:.3f}" if is_known else "-",
+                f"{verdict.low:.3f} .. {verdict.high:.3f}" if is_known else "-",
                 verdict.claim.bound_text(),
+                f"{verdict.excluded} of {verdict.repetitions + verdict.excluded}",
                 "yes" if verdict.holds else "NO",
             ]
         )
     lines = table(rows, sys.stdout).split("\n")
     print("\n".join(colour(line, "red", sys.stdout) if line.endswith("NO") else line for line in lines))
+    for verdict in verdicts:
+        if verdict.why:
+            print(f"{verdict.claim.name}: {verdict.why}")
     failed = sum(not verdict.holds for verdict in verdicts)
-    print(f"{len(verdicts)} claims, " + (f"{failed} do not hold" if failed else "all hold"))
+    reported = sum(verdict.claim.bound is None for verdict in verdicts)
+    without = f"; {reported} reported without a bound" if reported else ""
+    print(f"{len(verdicts)} claims, " + (f"{failed} do not hold" if failed else "all hold") + without)
 
 
 def run_dry(groups: list[Group]) -> int:

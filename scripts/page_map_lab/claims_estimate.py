@@ -13,21 +13,26 @@ from page_map_lab.hierarchical import MEAN_OF_ALL, MEDIAN_OF_ALL
 from page_map_lab.statistics import cost_ratio
 
 
+# Of a claim's repetitions. The victim of a removal page by page loses its processor now and then on a shared machine.
+MOST_EXCLUDED = 0.25
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What was measured of one claim."""
+    """What was measured of one claim; `why` says why there is no value, or why it does not count."""
 
     claim: Claim
-    ratio: float
-    low: float
-    high: float
+    ratio: float | None
+    low: float | None
+    high: float | None
     repetitions: int
     excluded: int
+    why: str | None = None
 
     @property
     def holds(self) -> bool:
-        """Whether the claim holds: its value meets the bound, and most repetitions could be used."""
-        return self.claim.holds(self.ratio) and self.excluded <= self.repetitions
+        """Whether the claim holds: it has a value that meets the bound, and enough repetitions could be used."""
+        return self.ratio is not None and self.why is None and self.claim.holds(self.ratio)
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as an object."""
@@ -42,6 +47,7 @@ class Verdict:
             "metric": self.claim.metric,
             "repetitions": self.repetitions,
             "excluded": self.excluded,
+            "why": self.why,
             "statement": self.claim.statement,
         }
 
@@ -67,10 +73,10 @@ def values_of(record: dict[str, Any], claim: Claim) -> tuple[list[float], int]:
     excluded = len(cell["repetitions"]) - len(repetitions)
     if claim.metric not in ("cost", "throughput"):
         values = [r["metrics"].get(claim.metric) for r in repetitions.values()]
-        if all(value is None for value in values):
-            values = [cell["metrics"].get(claim.metric)]
+        if all(value is None for value in values) and cell["metrics"].get(claim.metric) is not None:
+            values = [cell["metrics"][claim.metric]]
         known = [float(value) for value in values if value is not None]
-        return known, excluded
+        return known, excluded + len(values) - len(known)
     direction = cell["score"]["direction"]
     if claim.relative_to is None:
         ratios = [cost_ratio(r["score"], r["beside"]["score"], direction) for r in repetitions.values() if r.get("beside")]
@@ -86,17 +92,25 @@ def values_of(record: dict[str, Any], claim: Claim) -> tuple[list[float], int]:
     return [1 / ratio for ratio in ratios] if claim.metric == "throughput" else ratios, excluded
 
 
+def why_nothing(record: dict[str, Any], claim: Claim) -> str:
+    """Why a launch has no value of the claim, as its record says."""
+    repetitions = cell_of(record, claim, claim.contender)["repetitions"]
+    reasons = (r.get("excluded") or r["metrics"].get(f"{claim.metric}_why") for r in repetitions)
+    return next((str(why) for why in reasons if why), f"no repetition has a {claim.metric}")
+
+
 def estimate(claim: Claim, records: list[dict[str, Any]]) -> Verdict:
     """The claim's value over all repetitions of some launches, and its interval over launches (hierarchical.py)."""
     taken = [values_of(record, claim) for record in records]
     launches = [np.asarray(values, dtype=float) for values, _ in taken if values]
+    excluded = sum(left_out for _, left_out in taken)
     if not launches:
-        raise LabError(f"the claim {claim.name}: no repetition could be used: run `lab doctor`, then try again")
+        return Verdict(claim, None, None, None, 0, excluded, why_nothing(records[0], claim))
     is_median_ratio = claim.metric in ("cost", "throughput") and claim.statistic == "median"
     scaled = [np.log(values) for values in launches] if is_median_ratio else launches
     found = hierarchical.estimate(scaled, MEAN_OF_ALL if claim.statistic == "mean" else MEDIAN_OF_ALL)
     value, low, high = (math.exp(x) if is_median_ratio else x for x in (found.centre, found.low, found.high))
-    return Verdict(
-        claim, value, low, high,
-        repetitions=sum(values.size for values in launches), excluded=sum(excluded for _, excluded in taken),
-    )  # fmt: skip
+    used = sum(values.size for values in launches)
+    too_many = excluded > MOST_EXCLUDED * (used + excluded)
+    why = f"more than {100 * MOST_EXCLUDED:.0f} % of the repetitions were excluded" if too_many else None
+    return Verdict(claim, value, low, high, used, excluded, why)

@@ -3,7 +3,8 @@
 A claim names a `contender` and, for a ratio, a `base` that is measured right beside it in every repetition. `metric` is
 `cost` (time or whatever the score counts, contender over base), `throughput` (its inverse) or the name of a metric that the
 workload records (`bytes_per_page`), then without a base. With `relative_to`, another pair, the claim is about the ratio of
-the two cost ratios. `statistic`, over the repetitions, is `median` (default) or `mean`.
+the two cost ratios. `statistic`, over the repetitions, is `median` (default) or `mean`. Without `relation` and `bound` the value
+is reported, and holds whatever it is.
 """
 
 import fnmatch
@@ -40,8 +41,8 @@ class Claim:
     statement: str
     workload: str
     contender: str
-    relation: str
-    bound: float
+    relation: str | None = None
+    bound: float | None = None
     metric: str = "cost"
     base: str | None = None
     relative_to: Pair | None = None
@@ -64,12 +65,12 @@ class Claim:
         return None if self.relative_to else self.base
 
     def bound_text(self) -> str:
-        """`<= 1.10`."""
-        return f"{self.relation} {self.bound:g}"
+        """`<= 1.10`; `reported` without a bound."""
+        return "reported" if self.bound is None else f"{self.relation} {self.bound:g}"
 
     def holds(self, value: float) -> bool:
-        """Whether the value meets the bound."""
-        return RELATIONS[self.relation](value, self.bound)
+        """Whether the value meets the bound, if there is one."""
+        return self.bound is None or RELATIONS[str(self.relation)](value, self.bound)
 
 
 def parse(entry: Any, path: Path) -> Claim:
@@ -85,7 +86,9 @@ def parse(entry: Any, path: Path) -> Claim:
     wrong = misfit(claim)
     if wrong:
         raise UsageError(f"{path}: the claim {name} is malformed (its {wrong} is of another type): mend that entry")
-    if claim.relation not in RELATIONS or claim.statistic not in STATISTICS:
+    if (claim.bound is None) != (claim.relation is None):
+        raise UsageError(f"{path}: the claim {name} has one of relation and bound: give both, or neither to report a value")
+    if claim.relation not in {*RELATIONS, None} or claim.statistic not in STATISTICS:
         raise UsageError(f"{path}: the claim {name}: relation is <=, >= or ==, statistic {' or '.join(STATISTICS)}")
     if claim.metric in ("cost", "throughput") and claim.base is None:
         raise UsageError(f"{path}: the claim {name} compares {claim.metric} with nothing: name its base")

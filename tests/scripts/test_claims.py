@@ -99,6 +99,7 @@ def test_claims_beside_the_same_floor_share_a_process() -> None:
         ("{}", "not a list"),
         (json.dumps([entry(relation="<")]), "relation"),
         (json.dumps([entry(base=None)]), "base"),
+        (json.dumps([entry(bound=None)]), "give both"),
         (json.dumps([entry(colour="red")]), "colour"),
         (json.dumps([entry(), entry()]), "twice"),
         (json.dumps([entry(contender="layout:nonsense")]), "layout:nonsense"),
@@ -146,7 +147,39 @@ def test_excluded_repetitions_do_not_count_and_too_many_break_the_claim() -> Non
     claim = claims_file.parse(entry(), Path("f"))
     some = claims_estimate.estimate(claim, [record_of([9.0, 1.0, 1.0, 1.0], excluded=1)])
     assert some.ratio == 1.0 and some.excluded == 1 and some.holds
-    assert not claims_estimate.estimate(claim, [record_of([1.0, 1.0, 1.0], excluded=2)]).holds
+    many = claims_estimate.estimate(claim, [record_of([1.0] * 7, excluded=2)])
+    assert not many.holds and many.ratio == 1.0 and "25 %" in (many.why or "")
+    none = claims_estimate.estimate(claim, [record_of([1.0, 1.0], excluded=2)])
+    assert none.ratio is None and not none.holds and none.why == "the victim slept" and none.excluded == 2
+
+
+def test_a_claim_about_what_cannot_be_counted_does_not_hold_and_the_others_are_still_said(folder: Path, tmp_path: Path) -> None:
+    counted = {
+        "workload": "remove", "contender": REMOVE + "batched", "parameters": {"pages": 4096}, "base": "floor:raw_mprotect_ranged",
+    }  # fmt: skip
+    path = claims_in(
+        tmp_path,
+        entry(name="interrupts", metric="shootdown_interrupts", relation="==", bound=1, **counted),
+        entry(name="cost", **{**counted, "bound": 2.0}),
+        entry(),
+    )
+    finished = lab(folder, "claims", "--file", path, "--json", FAKE_REMOVE="uncounted")
+    interrupts, cost, fast = finished.json
+    assert finished.code == 1 and (interrupts["ratio"], interrupts["low"], interrupts["holds"]) == (None, None, False)
+    assert interrupts["why"] == "no permission to count" and interrupts["excluded"] == 25
+    assert cost["holds"] and fast["holds"] and cost["why"] is None
+    said = lab(folder, "claims", "--file", path, FAKE_REMOVE="uncounted")
+    assert said.code == 1 and "interrupts: no permission to count" in said.out and "1 do not hold" in said.out
+
+
+def test_a_claim_without_a_bound_is_reported(folder: Path, tmp_path: Path) -> None:
+    path = claims_in(tmp_path, entry(), entry(name="said", relation=None, bound=None))
+    finished = lab(folder, "claims", "--file", path, "--json")
+    said = finished.json[1]
+    assert finished.code == 0 and (said["bound"], said["relation"], said["holds"]) == (None, None, True)
+    assert said["ratio"] == pytest.approx(1.05, abs=0.01)
+    text = lab(folder, "claims", "--file", path).out
+    assert "reported" in text and "2 claims, all hold; 1 reported without a bound" in text
 
 
 def test_a_score_of_which_more_is_better_is_turned_around() -> None:
@@ -158,6 +191,8 @@ def test_a_score_of_which_more_is_better_is_turned_around() -> None:
 def test_the_shipped_claims_can_be_read_and_cover_the_bars() -> None:
     shipped = claims_file.load(ROOT / "results" / "claims.json")
     names = [claim.name for claim in shipped]
-    for part in ("radix-rcu_qsbr-4Ki", "radix-rcu_memb-4Ki", "xarray-rcu_qsbr-4Mi", "two-threads", "memory", "remove-"):
+    layouts = [f"memory-{layout}-256Ki" for layout in ("flat", "radix", "xarray")]
+    for part in ("radix-rcu_qsbr-4Ki", "radix-rcu_memb-4Ki", "xarray-rcu_qsbr-4Mi", "two-threads", *layouts, "remove-"):
         assert any(part in name for name in names)
+    assert [claim.name for claim in shipped if claim.bound is None] == ["lookup-radix-rcu_mb-two-threads"]
     assert all(claim.statement for claim in shipped)
