@@ -1,7 +1,8 @@
 """`lab reproduce REPORT`: measures again what a report claims and says, claim by claim, whether it held.
 
 A claim is a ratio with an interval. Each launch that it came from is run again with the same settings, a seed and so an order,
-keys and layout of its own. A claim held when the new interval meets the old one and the new verdict is not the opposite.
+keys and layout of its own. A claim held when the new interval meets the old one and the verdict is the same; where the intervals
+meet and only one of the verdicts tells the two apart, it is not contradicted, which is less.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from page_map_lab.compare_cells import compare_variants
 from page_map_lab.compare_guard import refuse_incomparable
 from page_map_lab.plan import Plan, Request
 from page_map_lab.records import Record, load_record, load_records
-from page_map_lab.reproduce_claims import HELD, NOT_HELD, NOT_MEASURED, Outcome, StatedRatio, judge
+from page_map_lab.reproduce_claims import HELD, NOT_CONTRADICTED, NOT_HELD, NOT_MEASURED, OUTCOMES, Outcome, StatedRatio, judge
 from page_map_lab.run_folder import RunFolder, hash_of, now
 from page_map_lab.terminal import colour, table
 
@@ -109,8 +110,10 @@ def print_outcomes(outcomes: list[Outcome]) -> None:
         again = "-" if each.low is None else f"{each.ratio:.3f} ({each.low:.3f} .. {each.high:.3f})"
         verdicts = f"{each.claim.verdict} / {each.verdict or '-'}"
         rows.append([each.claim.workload, each.claim.parameters, each.claim.variant, stated, again, verdicts, each.outcome])
-    lines = table(rows, sys.stdout).split("\n")
-    print("\n".join(lines[:1] + [colour(x, "red", sys.stdout) if not x.endswith(" " + HELD) else x for x in lines[1:]]))
+    heading, *lines = table(rows, sys.stdout).split("\n")
+    bad = {NOT_HELD, NOT_MEASURED}
+    coloured = [colour(line, "red", sys.stdout) if each.outcome in bad else line for line, each in zip(lines, outcomes, strict=True)]
+    print("\n".join([heading, *coloured]))
 
 
 def run(namespace: argparse.Namespace) -> int:
@@ -130,13 +133,13 @@ def run(namespace: argparse.Namespace) -> int:
     paths_made = [runner.run.record_path(launch) for launch in runner.run.plan.launches]
     records = [record for path in paths_made if path.exists() and (record := load_record(path)) is not None]
     outcomes = judge_all(source, records)
-    counts = {name: sum(each.outcome == name for each in outcomes) for name in (HELD, NOT_HELD, NOT_MEASURED)}
+    counts = {name: sum(each.outcome == name for each in outcomes) for name in OUTCOMES}
     failed_checks = runner.run.failed_checks()
     if namespace.json:
         about = {
             "report": str(namespace.report), "directory": str(runner.run.folder.resolve()), "seed": plan.request.seed,
             "revisions": {"stated": _revisions(source.records), "now": _revisions(records)},
-            "held": counts[HELD], "not_held": counts[NOT_HELD], "not_measured": counts[NOT_MEASURED],
+            "held": counts[HELD], "not_contradicted": counts[NOT_CONTRADICTED], "not_held": counts[NOT_HELD], "not_measured": counts[NOT_MEASURED],
             "failed_checks": failed_checks, "claims": [asdict(each) for each in outcomes],
         }  # fmt: skip
         print(json.dumps(about, indent=1))

@@ -17,7 +17,8 @@ from page_map_lab.plan import INTERVAL, Launch
 from page_map_lab.records import CellKey, Record
 from page_map_lab.statistics import FASTER, INDISTINGUISHABLE, SLOWER
 
-HELD, NOT_HELD, NOT_MEASURED = "held", "not held", "not measured"
+HELD, NOT_CONTRADICTED, NOT_HELD, NOT_MEASURED = "held", "not contradicted", "not held", "not measured"
+OUTCOMES = (HELD, NOT_CONTRADICTED, NOT_HELD, NOT_MEASURED)
 LAUNCH_TIMEOUT_S = 3600.0
 _ADDED_BY_THE_LAB = ("--record", "--launch", "--seed", "--heap-padding")
 
@@ -145,5 +146,5 @@ def judge(claim: StatedRatio, found: Comparison | None) -> Outcome:
         why = "the intervals do not meet"
     outcome = NOT_HELD if why else HELD
     if not why and claim.verdict != found.verdict:
-        why = f"it was {claim.verdict}, and is {found.verdict}, though the intervals meet"
+        outcome, why = NOT_CONTRADICTED, f"it was {claim.verdict}, and is {found.verdict}, though the intervals meet"
     return Outcome(claim, outcome, estimate.ratio, estimate.low, estimate.high, found.verdict, why)

@@ -1,11 +1,16 @@
 """`lab reproduce`: a report that still holds, one that does not, and what cannot be reproduced at all."""
 
+import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_benchmark
 import pytest
 from lab_process import Finished, lab
+
+from page_map_lab.reproduce_claims import StatedRatio, judge
+from page_map_lab.statistics import FASTER, INDISTINGUISHABLE, SLOWER
 
 SMALL = (
     "--workload", "lookup", "--variant", "layout:radix/read:*", "--threads", "1", "--pattern", "uniform", "--launches", "5",
@@ -45,7 +50,29 @@ def test_what_holds_is_said_claim_by_claim(folder: Path, measured: Path, tmp_pat
 
 def test_a_ratio_that_changed_does_not_hold_and_exits_1(folder: Path, measured: Path, tmp_path: Path) -> None:
     finished = reproduce(folder, measured / "report", tmp_path / "again", FAKE_SHIFT="20")
-    assert finished.code == 1 and finished.out.count("not held") == 3 and "2 claims: 0 held, 2 not held" in finished.out
+    assert finished.code == 1 and finished.out.count("not held") == 3 and "2 claims: 0 held, 0 not contradicted, 2 not held" in finished.out
+
+
+def test_a_difference_that_is_no_longer_seen_is_not_contradicted_but_did_not_hold_either() -> None:
+    claim = StatedRatio("lookup", "v", "b", "", "smoke", "", "", 1.1, 1.02, 1.2, SLOWER, ())
+
+    def outcome(low: float, high: float, verdict: str, stated: StatedRatio = claim) -> tuple[str, str]:
+        found = SimpleNamespace(estimate=SimpleNamespace(ratio=(low + high) / 2, low=low, high=high, why=None), verdict=verdict)
+        judged = judge(stated, found)  # type: ignore[arg-type]
+        return judged.outcome, judged.why
+
+    assert outcome(1.05, 1.15, SLOWER) == ("held", "")
+    weaker = outcome(0.9, 1.3, INDISTINGUISHABLE)
+    assert weaker[0] == "not contradicted" and "it was slower, and is indistinguishable" in weaker[1]
+    assert outcome(1.01, 1.1, SLOWER, dataclasses.replace(claim, verdict=INDISTINGUISHABLE, low=0.95))[0] == "not contradicted"
+    assert outcome(1.3, 1.4, SLOWER)[0] == "not held" and outcome(0.8, 0.9, FASTER)[0] == "not held"
+
+
+def test_what_is_not_contradicted_is_counted_apart_and_exits_1(folder: Path, measured: Path, tmp_path: Path) -> None:
+    finished = reproduce(folder, measured / "report", tmp_path / "again", "--seed", "7", "--json", FAKE_NOISE="0.3,0.01")
+    said = finished.json
+    assert finished.code == 1 and said["not_contradicted"] + said["held"] == 2 and said["not_contradicted"] > 0
+    assert {claim["outcome"] for claim in said["claims"]} <= {"held", "not contradicted"}
 
 
 def test_a_run_folder_without_a_report_states_the_same_ratios(folder: Path, measured: Path, tmp_path: Path) -> None:
