@@ -1,7 +1,8 @@
 """`lab selftest`: does the lab call a difference where there is none, and does it find one that was planted?
 
-Each try is designed and judged as `lab run --target-width` and `lab compare` do it: a pilot, the launches that its noise calls
-for, an interval and a verdict. The width aimed at is the one that finds the planted slowdown with a power of 0.9.
+Each try is designed and judged as `lab run quick --target-width` and `lab compare` do it: a pilot, the launches and repetitions
+that its noise calls for and the budget allows, an interval and a verdict. The width aimed at is the one that finds the planted
+slowdown with a power of 0.9.
 """
 
 from __future__ import annotations
@@ -14,23 +15,27 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from page_map_lab import binaries, build, doctor, paths, run_request, selftest_noise
+from scipy import stats
+
+from page_map_lab import binaries, build, doctor, paths, run_request, selftest_noise, selftest_record
 from page_map_lab import run as measuring
 from page_map_lab.cli_errors import ExitCode, UsageError
 from page_map_lab.design import width_to_find
 from page_map_lab.progress import Progress, duration_text
-from page_map_lab.selftest_live import Subject
+from page_map_lab.selftest_live import PATTERNS, Subject
 from page_map_lab.statistics import INDISTINGUISHABLE, NOT_ENOUGH_DATA, SLOWER, RatioEstimate, verdict
 
 PLANTED_PERCENT = 3
 POWER = 0.9
-MOST_FALSE = {"recorded": 0.062, "live": 0.10}  # of the comparisons of a thing with itself
-FEWEST_FOUND = 0.8  # of the planted slowdowns
 TRIES = {"recorded": 1000, "live": 100}
+MOST_FALSE = {"recorded": 62, "live": 10}  # of so many tries; for other numbers see Tally.most_false
+FALSE_SHARE = 0.05  # of a lab that errs as often as it says
+FEWEST_FOUND = 0.8  # of the planted slowdowns
 RECORDED_LAUNCHES = 200
 
 
@@ -59,6 +64,7 @@ class Tally:
     planted_found: int = 0
     not_enough_data: int = 0
     launches: list[int] = field(default_factory=list)
+    stopped_by: Counter[str] = field(default_factory=Counter)  # runs, by what decided how many launches they have
     seconds: float = 0.0
 
     def same(self, found: RatioEstimate) -> None:
@@ -79,8 +85,9 @@ class Tally:
 
     @property
     def most_false(self) -> int:
-        """How many false verdicts may be."""
-        return math.floor(MOST_FALSE[self.form] * self.comparisons + 1e-9)
+        """How many false verdicts may be: at any number of tries a lab that errs as often as it says fails with the same chance."""
+        chance = stats.binom.cdf(MOST_FALSE[self.form], TRIES[self.form], FALSE_SHARE)
+        return int(stats.binom.ppf(chance - 1e-9, self.comparisons, FALSE_SHARE))
 
     @property
     def fewest_found(self) -> int:
@@ -99,7 +106,7 @@ class Tally:
             "planted_found": self.planted_found, "planted": self.planted, "not_enough_data": self.not_enough_data,
             "planted_percent": PLANTED_PERCENT, "most_false_verdicts": self.most_false,
             "fewest_planted_found": self.fewest_found, "target_width_percent": width_to_find(PLANTED_PERCENT, POWER),
-            "launches_median": statistics.median(self.launches), "launches_most": max(self.launches),
+            "stopped_by": dict(self.stopped_by), "launches_median": statistics.median(self.launches), "launches_most": max(self.launches),
             "seconds": round(self.seconds, 1), "holds": self.holds,
         }  # fmt: skip
 
@@ -111,10 +118,17 @@ def on_recorded_noise(path: Path, tries: int, seed: int, quiet: bool) -> Tally:
     tally = Tally("recorded")
     progress = Progress([1.0] * tries, quiet)
     try:
-        for number, draw in enumerate(selftest_noise.draws(pools, tries, seed)):
+        for number, (pool, order) in enumerate(selftest_noise.draws(pools, tries, seed)):
             progress.show("recorded noise")
-            tally.same(draw.of_two_runs(width) if number % 2 else draw.within_one_run(width))
-            tally.slowed(draw.within_one_run(width, 1 + PLANTED_PERCENT / 100))
+            run = selftest_noise.Run.of(pool, order, width)
+            if number % 2:
+                half = len(order) // 2
+                before, after = (selftest_noise.Run.of(pool, part, width) for part in (order[:half], order[half:]))
+                tally.same(after.against(before))
+            else:
+                tally.same(run.against_its_twin())
+            tally.slowed(run.against_its_twin(1 + PLANTED_PERCENT / 100))
+            tally.stopped_by[run.stopped_by] += 1
             progress.step_done()
     finally:
         progress.clear()
@@ -127,12 +141,14 @@ def on_this_machine(subject: Subject, tries: int, quiet: bool) -> Tally:
     tally = Tally("live")
     progress = Progress([1.0] * tries, quiet)
     try:
-        for number in range(tries):
+        for number in range(0, tries, len(PATTERNS)):
             progress.show("live")
-            same, slowed = subject.one_try(number, width)
-            tally.same(same)
-            tally.slowed(slowed)
-            progress.step_done()
+            stopped_by, cells = subject.one_run(number, min(len(PATTERNS), tries - number), width)
+            tally.stopped_by[stopped_by] += 1
+            for same, slowed in cells:
+                tally.same(same)
+                tally.slowed(slowed)
+                progress.step_done()
     finally:
         progress.clear()
     return tally
@@ -150,16 +166,27 @@ def prepare(namespace: argparse.Namespace, seed: int, folder: Path) -> Subject:
     return Subject(workload.path, base, PLANTED_PERCENT, seed, folder)
 
 
+def record(subject: Subject, launches: int, noise: Path, quiet: bool) -> int:
+    """Records, and prints where; what is measured stays when it is interrupted."""
+    try:
+        print(paths.shown(selftest_record.record(subject, launches, noise, quiet)))
+    except KeyboardInterrupt:
+        sys.stderr.write("lab selftest: interrupted; the launches that were measured are kept, and the same command goes on\n")
+        raise SystemExit(ExitCode.INTERRUPTED) from None
+    return ExitCode.OK
+
+
 def print_tally(tally: Tally) -> None:
     """The result for people."""
     about = tally.as_json()
+    stopped = ", ".join(f"{count} by the {what}" for what, count in sorted(tally.stopped_by.items()))
     print(
         f"{tally.form}: a thing compared with itself: {tally.false_verdicts} false verdicts in {tally.comparisons} "
         f"(at most {tally.most_false})\n"
         f"{tally.form}: a slowdown of {PLANTED_PERCENT} %: found in {tally.planted_found} of {tally.planted} "
         f"(at least {tally.fewest_found}); not enough data in {tally.not_enough_data}\n"
         f"{about['launches_median']:g} launches a comparison in the median, {about['launches_most']} at most; "
-        f"{duration_text(tally.seconds)}\n" + ("both bars hold" if tally.holds else "A BAR DOES NOT HOLD")
+        f"runs stopped: {stopped}; {duration_text(tally.seconds)}\n" + ("both bars hold" if tally.holds else "A BAR DOES NOT HOLD")
     )
 
 
@@ -184,8 +211,7 @@ def run(namespace: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="page_map_lab-") as folder:
             subject = prepare(namespace, seed, Path(folder))
             if namespace.record:
-                print(paths.shown(selftest_noise.record(subject, namespace.launches, noise, namespace.quiet)))
-                return ExitCode.OK
+                return record(subject, namespace.launches, noise, namespace.quiet)
             tally = on_this_machine(subject, tries, namespace.quiet)
     tally.seconds = time.monotonic() - started
     if namespace.json:

@@ -11,16 +11,19 @@ from typing import ClassVar
 
 import numpy as np
 
-from page_map_lab import design, hierarchical
+from page_map_lab import hierarchical
 from page_map_lab.cli_errors import CheckFailedError, ExitCode, LabError
 from page_map_lab.design import PILOT_LAUNCHES, CellNoise, Pilot
+from page_map_lab.designed_run import repetition_seconds
 from page_map_lab.launch import command_of, environment_padding_bytes, heap_padding_bytes, run_process
 from page_map_lab.plan import EFFORTS, INTERVAL
-from page_map_lab.records import Record, load_record
+from page_map_lab.records import Cell, Record, load_record
+from page_map_lab.selftest_noise import designed
 from page_map_lab.statistics import RatioEstimate, paired_ratio
 
 LAUNCH_TIMEOUT_S = 300
-RECORDED_REPETITIONS = 5
+# A run measures a cell of each in every launch, as `lab run` does: what a launch costs besides is paid once for four tries.
+PATTERNS = ("uniform", "zipf", "sequential", "one_hot")
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,7 @@ class Subject:
         """The name of a planted twin."""
         return f"{self.base}/planted:{percent}"
 
-    def launch(
-        self, number: int, attempt: int, patterns: Sequence[str], planted: Sequence[int], repetitions: int = RECORDED_REPETITIONS
-    ) -> Record:
+    def launch(self, number: int, attempt: int, patterns: Sequence[str], planted: Sequence[int], repetitions: int) -> Record:
         """One fresh process. Errors: what the binary says."""
         seed = random.Random(f"{self.seed} {attempt} {number}").randrange(1, 1 << 31)
         path = self.folder / f"{attempt}-{number}.json"
@@ -69,37 +70,44 @@ class Subject:
         """By cell and variant, the score of each repetition that counts for every variant of the cell."""
         found: dict[str, dict[str, dict[int, float]]] = {}
         for cell in record.cells:
-            name = f"{cell.key.workload} {cell.key.text()}"
-            found.setdefault(name, {})[cell.variant] = {r.index: r.score for r in cell.usable_repetitions if r.score}
+            found.setdefault(place_of(cell), {})[cell.variant] = {r.index: r.score for r in cell.usable_repetitions if r.score}
         aligned = {}
         for name, variants in found.items():
             common = sorted(set.intersection(*(set(scores) for scores in variants.values())))
             aligned[name] = {variant: [scores[index] for index in common] for variant, scores in variants.items()}
         return aligned
 
-    def one_try(self, attempt: int, width_percent: float) -> tuple[RatioEstimate, RatioEstimate]:
-        """The twin, and the slowed twin, against the variant: over as many launches as a pilot calls for."""
-        names = self.twin(0), self.twin(self.planted_percent)
-        ratios: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    def one_run(self, attempt: int, tries: int, width_percent: float) -> tuple[str, list[tuple[RatioEstimate, RatioEstimate]]]:
+        """A designed run of so many cells, at most one a pattern: what stopped it, and for each cell the twin and the slowed twin
+        against the variant."""
+        planted = (0, self.planted_percent)
+        ratios: dict[tuple[str, int], list[np.ndarray]] = {}
         seconds: list[float] = []
         busy: list[float] = []
 
         def measure(number: int, repetitions: int) -> None:
-            record = self.launch(number, attempt, ("uniform",), (0, self.planted_percent), repetitions)
-            (sides,) = self.scores(record).values()
-            for name in names:
-                ratios[name].append(np.asarray(sides[name]) / np.asarray(sides[self.base]))
+            record = self.launch(number, attempt, PATTERNS[:tries], planted, repetitions)
+            for name, sides in self.scores(record).items():
+                for percent in planted:
+                    found = np.asarray(sides[self.twin(percent)]) / np.asarray(sides[self.base])
+                    ratios.setdefault((name, percent), []).append(found)
             seconds.append(record.launch["seconds"])
-            busy.append(sum(t["duration_ns"] for c in record.cells for r in c.repetitions[:1] for t in r.threads) / 1e9)
+            busy.append(repetition_seconds(record.cells))
 
         first = EFFORTS["quick", INTERVAL].repetitions
         for number in range(PILOT_LAUNCHES):
             measure(number, first)
-        noise = [CellNoise.of(name, hierarchical.estimate([np.log(x) for x in ratios[name]]), first) for name in names]
+        noise = [CellNoise.of(str(of), hierarchical.estimate([np.log(x) for x in found]), first) for of, found in ratios.items()]
         repetition_s = statistics.mean(busy)
         launch_s = max(0.0, statistics.mean(seconds) - first * repetition_s)
-        pilot = Pilot(self.WORKLOAD, tuple(noise), launch_s, repetition_s, first)
-        choice = design.choose(pilot, width_percent)
-        for number in range(PILOT_LAUNCHES, choice.launches):
-            measure(number, choice.repetitions)
-        return paired_ratio(ratios[names[0]]), paired_ratio(ratios[names[1]])
+        made = designed(Pilot(self.WORKLOAD, tuple(noise), launch_s, repetition_s, first), width_percent)
+        for number in range(PILOT_LAUNCHES, made.choices[0].launches):
+            measure(number, made.choices[0].repetitions)
+        cells = dict.fromkeys(name for name, _ in ratios)
+        same, slowed = ([paired_ratio(ratios[name, percent]) for name in cells] for percent in planted)
+        return made.stopped_by, list(zip(same, slowed, strict=True))
+
+
+def place_of(cell: Cell) -> str:
+    """What a cell is of, variant apart."""
+    return f"{cell.key.workload} {cell.key.text()}"
