@@ -3,13 +3,16 @@
 A file (selftest_record.py writes it) holds, for each cell and launch, the scores of both in as many repetitions as a design may
 ask for, and what the launch and a repetition took. A try draws launches without replacement, and takes of each the repetitions
 that a run would have made.
+
+Some hundred launches of two equal things have not quite the same mean, and every try of a file would inherit that chance. So a coin
+decides for each launch which of the two is called the twin; unless the two surely differ, which is what a self-test has to find.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,7 @@ from page_map_lab.statistics import RatioEstimate, paired_ratio, unpaired_ratio
 FOLDER = paths.ROOT / "results" / "noise"
 VERSION = 2
 FEWEST_LAUNCHES = 2 * PILOT_LAUNCHES
+SURELY_DIFFERENT = 0.001  # the p-value, over all launches of a pool
 
 
 def designed(pilot: Pilot, width_percent: float) -> Design:
@@ -41,6 +45,17 @@ class Pool:
     twin_scores: np.ndarray
     launch_s: float
     repetition_s: float
+
+    @property
+    def is_even(self) -> bool:
+        """Whether the recorded launches leave it open that the two sides are equal."""
+        return hierarchical.estimate(np.log(self.twin_scores / self.scores)).p_value >= SURELY_DIFFERENT
+
+    def exchanged(self, coins: Sequence[bool]) -> Pool:
+        """The same launches, the two sides exchanged where the coin of the launch says so."""
+        where = np.asarray(coins)[:, None]
+        sides = np.where(where, self.twin_scores, self.scores), np.where(where, self.scores, self.twin_scores)
+        return replace(self, scores=sides[0], twin_scores=sides[1])
 
     def ratios(self, launches: Sequence[int], repetitions: int) -> list[np.ndarray]:
         """The twin over the variant, in the first repetitions of these launches."""
@@ -84,9 +99,12 @@ class Run:
 def draws(pools: Sequence[Pool], tries: int, seed: int) -> Iterator[tuple[Pool, list[int]]]:
     """So many tries, the pools taking turns in pairs: each a pool and an order of its launches."""
     chance = random.Random(seed)
+    are_even = [pool.is_even for pool in pools]
     for number in range(tries):
-        pool = pools[number // 2 % len(pools)]
-        yield pool, chance.sample(range(len(pool.scores)), len(pool.scores))
+        turn = number // 2 % len(pools)
+        pool, launches = pools[turn], range(len(pools[turn].scores))
+        order, coins = chance.sample(launches, len(launches)), [chance.random() < 0.5 for _ in launches]
+        yield (pool.exchanged(coins) if are_even[turn] else pool), order
 
 
 def load(path: Path) -> list[Pool]:

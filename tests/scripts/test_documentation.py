@@ -200,7 +200,8 @@ def test_the_readme_states_no_figure_that_nobody_can_check() -> None:
     """A ratio or a time is a claim's bound, or stands in the example's report."""
     text = README.read_text(encoding="utf-8")
     stated = set(re.findall(r"(?<![\w.])(\d+(?:\.\d+)?)\s?(?:x|×|ns|us|µs|ms|times)(?![\w.])", text))
-    bounds = {f"{claim['bound']:g}" for claim in json.loads((ROOT / "results" / "claims.json").read_text(encoding="utf-8"))}
+    claims = json.loads((ROOT / "results" / "claims.json").read_text(encoding="utf-8"))
+    bounds = {f"{claim['bound']:g}" for claim in claims if claim["bound"] is not None}
     example = " ".join(path.read_text(encoding="utf-8") for path in sorted(EXAMPLE.rglob("report.md")))
     unknown = {figure for figure in stated if f"{float(figure):g}" not in bounds and not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", example)}
     assert unknown == set()
