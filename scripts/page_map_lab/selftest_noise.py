@@ -11,6 +11,7 @@ decides for each launch which of the two is called the twin; unless the two sure
 from __future__ import annotations
 
 import random
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,11 +121,11 @@ def _pools(file: Path) -> list[Pool]:
     try:
         if value["noise_version"] != VERSION:
             raise UsageError(f"{file}: recorded noise of version {value['noise_version']}: record it anew")
-        launch_s = float(np.mean(value["launch_s"]))
+        launch_s = float(statistics.mean(value["launch_s"]))
         pools = [
             Pool(
                 cell["name"], *(np.asarray(cell[side], dtype=float) for side in ("scores", "twin_scores")),
-                launch_s, float(np.mean(cell["repetition_s"])),
+                launch_s, float(statistics.mean(cell["repetition_s"])),
             )
             for cell in value["cells"]
         ]  # fmt: skip

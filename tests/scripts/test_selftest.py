@@ -61,7 +61,8 @@ def test_a_lab_that_calls_what_is_not_there_fails(tmp_path: Path) -> None:
 
 def test_a_lab_that_finds_too_little_fails(tmp_path: Path) -> None:
     finished = selftest("--recorded", "--noise", noise_file(tmp_path / "a.json", 0.4, 0.1), "--tries", "40", "--json")
-    assert finished.code == 1 and finished.json["planted_found"] < 32 and finished.json["false_verdicts"] <= 2
+    assert finished.code == 1 and finished.json["planted_found"] < 32
+    assert finished.json["false_verdicts"] <= finished.json["most_false_verdicts"]
 
 
 @pytest.mark.parametrize(("form", "tries", "most"), [("recorded", 1000, 62), ("live", 100, 10)])
