@@ -142,7 +142,7 @@ void PageMap<Variant>::for_each_unpinned_run(PageRange range, Visit&& visit) {
 template <class Variant>
 PageRange PageMap<Variant>::mark_unused(PageRange range) {
     PageIndex first = range.end();
-    PageIndex last = range.first;
+    PageIndex end = range.first;
     for_each_unpinned_run(range, [&](PageRange run) {
         layout_.for_each(run, [&](PageIndex index, Slot<Machine>& slot) {
             // relaxed: a guess that the compare-and-swap confirms.
@@ -158,13 +158,13 @@ PageRange PageMap<Variant>::mark_unused(PageRange range) {
                                                std::memory_order_relaxed)) {
                     (*frames_)[word.frame()].on_worklist = true;
                     first = std::min(first, index);
-                    last = std::max(last, index);
+                    end = std::max(end, index + 1);
                     return true;
                 }
             }
         });
     });
-    return first <= last ? PageRange{first, last - first + 1} : PageRange{};
+    return first < end ? PageRange{first, end - first} : PageRange{};
 }
 
 /// Pass 2: makes the marked pages' entries not present in every unpinned region, and gathers what the hardware still
