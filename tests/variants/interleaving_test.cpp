@@ -1,4 +1,5 @@
 // Interleavings of a few instructions, made to happen: a machine whose atomics call the test at the step it asks for.
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -137,6 +138,22 @@ TEST_P(Interleaving, ARemovalSparesAPageThatWasWrittenJustBeforeItIsTaken) {
     Steps::at_exchange = [&] { write(5, 3); };
     EXPECT_EQ(remove({5, 1}), 0u);
     EXPECT_EQ(version(5), 3u);
+}
+
+// Defect 12, its second half: so does a truncation, which then zeroes what it cannot drop.
+TEST_P(Interleaving, ATruncationZeroesAPageThatWasWrittenJustBeforeItIsTaken) {
+    touch(5);
+    Steps::exchanges_to_go = 1;
+    Steps::at_exchange = [&] { write(5, 3); };
+    Result<RemovalOutcome> outcome = map->remove_or_zero({5, 1});
+    ASSERT_TRUE(outcome);
+    EXPECT_EQ(outcome->removed, 0u);
+    EXPECT_EQ(outcome->zeroed, 1u);
+    const AnyCounted page = load(5);
+    const auto bytes = map->bytes(page).first<page_size>();
+    EXPECT_TRUE(std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{0}; }));
+    EXPECT_NE(map->flags(page) & page_flag::dirty, 0u) << "the store may hold the old bytes";
+    map->put(page);
 }
 
 // From emptying a slot until its memory was returned nobody may insert there: the punch would take the new bytes.
