@@ -178,6 +178,22 @@ TEST_P(Regions, ALockedRegionPinsItsWholeRangeEvenWhereItWasNeverFaulted) {
     remove_region(pinned);
 }
 
+TEST_P(Regions, WriteBackOfAPinnedRegionTakesItsRunOfPagesWithOneCall) {
+    make_map();
+    AnyRegion* pinned = map_region({.pages = {4, 8}, .locked = true});
+    for (PageIndex index = 4; index < 12; ++index) {
+        write_mapped(pinned, index, 2);
+    }
+    Result<RemovalOutcome> outcome = map->writeback({0, object_pages});
+    ASSERT_TRUE(outcome);
+    EXPECT_EQ(outcome->written_back, 8u);
+    EXPECT_EQ(outcome->shootdown.system_calls, GetParam().shootdown == "per_page" ? 8u : 1u);
+    write_mapped(pinned, 5, 3);
+    EXPECT_TRUE(map->writeback({0, object_pages}));
+    EXPECT_EQ(store.stored_version(5), 3u) << "the next write shows";
+    remove_region(pinned);
+}
+
 TEST_P(Regions, APrivateWriterOwnsItsCopyFromTheFirstWriteOn) {
     make_map();
     AnyRegion* shared = map_region({.pages = {0, 4}});

@@ -5,6 +5,8 @@
 // policy's hidden price, and the fault counters show it. A worker process gets one message that names all its regions.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 
 #include "impl/page_map/shootdown.hpp"
@@ -24,16 +26,18 @@ public:
     WholeSpaceShootdown& operator=(const WholeSpaceShootdown&) = delete;
 
     void add(Region<Machine>& region, PageRange pages) {
-        if (!spaces_.insert(region.space())) {
+        const auto end = pinned_.begin() + pinned_count_;
+        // Closing a space spares its pinned regions; write-back asks for them by name, page by page.
+        const bool first_of_pinned = region.locked && std::find(pinned_.begin(), end, &region) == end;
+        if (!spaces_.insert(region.space()) || (first_of_pinned && pinned_count_ == pinned_.size())) {
             ++cost_.early_flushes;
             close_all();
             spaces_.insert(region.space());
         }
-        cost_.pages += pages.count;
-        // Closing spares pinned regions; write-back asks for them by name.
-        if (region.locked) {
-            close(region);
+        if (first_of_pinned) {
+            pinned_[pinned_count_++] = &region;
         }
+        cost_.pages += pages.count;
     }
 
     [[nodiscard]] Status flush() {
@@ -56,6 +60,10 @@ private:
                 for_each_unpinned_region(*space, [&](Region<Machine>& region) { close(region); });
             }
         }
+        for (std::size_t position = 0; position < pinned_count_; ++position) {
+            close(*pinned_[position]);
+        }
+        pinned_count_ = 0;
         if (sent) {
             keep_failure(sent->await(cost_));
         }
@@ -105,6 +113,8 @@ private:
     }
 
     SpaceList<Machine> spaces_;
+    std::array<Region<Machine>*, 16> pinned_{};  ///< to be closed beside the spaces' others
+    std::size_t pinned_count_ = 0;
     Status outcome_{};
     ShootdownCost cost_{};
 };
