@@ -204,6 +204,7 @@ public:
     // These exclude each other by the removal word.
 
     /// Removes the pages of `range` that nobody holds. A caller that meets another removal gets 0 removed at once.
+    /// An observer is told of each pass, and of waiting for a lock or a grace period; not where there was no turn.
     /// Errors: bad_range; a failed revocation, after which every page is still in the map.
     Result<RemovalOutcome> remove_contig(PageRange range, PhaseObserver* observer = nullptr);
 
@@ -244,7 +245,6 @@ private:
     class TableGuard;
     class RemovalTurn;
     class EmptiedPages;
-    class PhaseMarks;
 
     Status serve_fault(RegionType& region, PageIndex index, Access wanted) noexcept override;
     Status unmap_region(RegionType& region) override;
@@ -267,17 +267,17 @@ private:
     template <class Visit>
     void for_each_unpinned_run(PageRange range, Visit&& visit);
     template <class Visit>
-    void for_each_entry(PageRange range, bool skip_pinned, Visit&& visit);
+    void for_each_entry(PageRange range, bool skip_pinned, Visit&& visit, PhaseMarks* marks = nullptr);
 
     PageRange mark_unused(PageRange range);
     void spare(PageRange range) noexcept;
-    std::uint64_t revoke_entries(PageRange marked, Shootdown& shootdown);
+    std::uint64_t revoke_entries(PageRange marked, Shootdown& shootdown, PhaseMarks* marks = nullptr);
     void abandon_removal(PageRange marked);
-    void collect_dirty_and_unmap(PageRange marked);
+    void collect_dirty_and_unmap(PageRange marked, PhaseMarks* marks = nullptr);
     void write_back_worklist(PageRange marked, WriterLock& lock, RemovalOutcome& outcome);
     EmptiedPages empty_unclaimed_slots(PageRange marked, bool even_dirty);
     void give_back(EmptiedPages emptied, WriterLock& lock, RemovalOutcome& outcome);
-    bool free_retired_nodes(std::size_t more_than);
+    bool free_retired_nodes(std::size_t more_than, PhaseMarks* marks = nullptr);
 
     Status harvest_dirty(PageRange range, RemovalOutcome& outcome);
     template <class Choose>

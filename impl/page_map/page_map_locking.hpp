@@ -5,11 +5,12 @@
 
 namespace page_map_lab {
 
-/// Holds the map's lock. A thread of a quiescent-state flavour goes offline before it waits for it (invariant 8).
+/// Holds the map's lock. A thread of a quiescent-state flavour goes offline before it waits for it (invariant 8); a removal
+/// that is watched gives its marks, and is in a phase of its own while it waits.
 template <class Variant>
 class PageMap<Variant>::WriterLock {
 public:
-    explicit WriterLock(PageMap& map) : map_(map) { lock(); }
+    explicit WriterLock(PageMap& map, PhaseMarks* marks = nullptr) : map_(map), marks_(marks) { lock(); }
     ~WriterLock() {
         if (held_) {
             unlock();
@@ -19,7 +20,7 @@ public:
     WriterLock& operator=(const WriterLock&) = delete;
 
     void lock() {
-        lock_offline<ReadPath>(map_.lock_);
+        lock_offline<ReadPath>(map_.lock_, marks_);
         held_ = true;
     }
     void unlock() {
@@ -29,6 +30,7 @@ public:
 
 private:
     PageMap& map_;
+    PhaseMarks* const marks_;
     bool held_ = false;
 };
 
@@ -36,7 +38,9 @@ private:
 template <class Variant>
 class PageMap<Variant>::TableGuard {
 public:
-    explicit TableGuard(Space& space) : lock_(space.page_table_lock()) { lock_offline<ReadPath>(lock_); }
+    explicit TableGuard(Space& space, PhaseMarks* marks = nullptr) : lock_(space.page_table_lock()) {
+        lock_offline<ReadPath>(lock_, marks);
+    }
     ~TableGuard() { lock_.unlock(); }
     TableGuard(const TableGuard&) = delete;
     TableGuard& operator=(const TableGuard&) = delete;

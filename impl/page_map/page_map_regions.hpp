@@ -130,10 +130,10 @@ void PageMap<Variant>::set_region_locked(RegionType& region, bool locked) {
 }
 
 /// Visits every mapped entry of the regions in `range`, each region under its page-table lock: `visit(region, index, entry)`.
-/// Private copies are nobody's business but their region's. Map lock.
+/// Private copies are nobody's business but their region's. Map lock; `marks` as WriterLock's.
 template <class Variant>
 template <class Visit>
-void PageMap<Variant>::for_each_entry(PageRange range, bool skip_pinned, Visit&& visit) {
+void PageMap<Variant>::for_each_entry(PageRange range, bool skip_pinned, Visit&& visit, PhaseMarks* marks) {
     for (const auto& region : regions_) {
         if (skip_pinned && region->locked) {
             continue;
@@ -143,7 +143,7 @@ void PageMap<Variant>::for_each_entry(PageRange range, bool skip_pinned, Visit&&
         if (common.empty()) {
             continue;
         }
-        const TableGuard guard(region->space());
+        const TableGuard guard(region->space(), marks);
         for (PageIndex index = common.first; index != common.end(); ++index) {
             if (PageTableEntry& entry = region->entry(index); entry.maps_shared_page()) {
                 visit(*region, index, entry);

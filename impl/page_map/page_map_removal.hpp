@@ -40,42 +40,19 @@ private:
     std::uint64_t count_ = 0;
 };
 
-/// Tells an observer, where there is one, which phase begins.
-template <class Variant>
-class PageMap<Variant>::PhaseMarks {
-public:
-    explicit PhaseMarks(PhaseObserver* observer) noexcept : observer_(observer) {}
-    ~PhaseMarks() {
-        if (observer_ != nullptr) {
-            observer_->finish();
-        }
-    }
-    PhaseMarks(const PhaseMarks&) = delete;
-    PhaseMarks& operator=(const PhaseMarks&) = delete;
-
-    void enter(Phase phase) noexcept {
-        if (observer_ != nullptr) {
-            observer_->enter(phase);
-        }
-    }
-
-private:
-    PhaseObserver* observer_;
-};
-
 template <class Variant>
 Result<RemovalOutcome> PageMap<Variant>::remove_contig(PageRange range, PhaseObserver* observer) {
     if (range.wraps()) {
         return fail(ErrorCode::bad_range, "a range to remove does not wrap around");
     }
     RemovalOutcome outcome;
+    PhaseMarks phases(observer);
     {
         const RemovalTurn turn(*this);
         if (range.empty() || !turn) {
             return outcome;
         }
-        PhaseMarks phases(observer);
-        WriterLock lock(*this);
+        WriterLock lock(*this, &phases);
 
         phases.enter(Phase::mark);
         const PageRange marked = mark_unused(range);
@@ -85,7 +62,7 @@ Result<RemovalOutcome> PageMap<Variant>::remove_contig(PageRange range, PhaseObs
             const AgentScope waits_for_agents(worker_regions_ != 0);
             phases.enter(Phase::revoke);
             Shootdown shootdown = make_shootdown(Access::none);
-            outcome.quarantined = revoke_entries(marked, shootdown);
+            outcome.quarantined = revoke_entries(marked, shootdown, &phases);
 
             phases.enter(Phase::flush);
             flushed = shootdown.flush();
@@ -97,7 +74,7 @@ Result<RemovalOutcome> PageMap<Variant>::remove_contig(PageRange range, PhaseObs
         }
 
         phases.enter(Phase::collect);
-        collect_dirty_and_unmap(marked);
+        collect_dirty_and_unmap(marked, &phases);
 
         phases.enter(Phase::write_back);
         write_back_worklist(marked, lock, outcome);
@@ -105,7 +82,7 @@ Result<RemovalOutcome> PageMap<Variant>::remove_contig(PageRange range, PhaseObs
         phases.enter(Phase::free);
         give_back(empty_unclaimed_slots(marked, /*even_dirty=*/false), lock, outcome);
     }
-    free_retired_nodes(retired_nodes_kept);
+    free_retired_nodes(retired_nodes_kept, &phases);
     return outcome;
 }
 
@@ -171,9 +148,9 @@ PageRange PageMap<Variant>::mark_unused(PageRange range) {
 /// allows. Invariant 4 is owed until the flush. Pages that a lost address space may still reach stay in the map; returns
 /// how many. Map lock.
 template <class Variant>
-std::uint64_t PageMap<Variant>::revoke_entries(PageRange marked, Shootdown& shootdown) {
+std::uint64_t PageMap<Variant>::revoke_entries(PageRange marked, Shootdown& shootdown, PhaseMarks* marks) {
     std::uint64_t quarantined = 0;
-    for_each_entry(marked, /*skip_pinned=*/true, [&](RegionType& region, PageIndex index, PageTableEntry& entry) {
+    const auto revoke = [&](RegionType& region, PageIndex index, PageTableEntry& entry) {
         if (PageType& page = (*frames_)[entry.frame()]; entry.present() && page.on_worklist) {
             if (region.space().lost()) [[unlikely]] {
                 // As a late user would. relaxed: only gives up our own mark; the map's lock is held.
@@ -184,7 +161,8 @@ std::uint64_t PageMap<Variant>::revoke_entries(PageRange marked, Shootdown& shoo
             entry.clear_present();
             shootdown.add(region, {index, 1});
         }
-    });
+    };
+    for_each_entry(marked, /*skip_pinned=*/true, revoke, marks);
     return quarantined;
 }
 
@@ -233,8 +211,8 @@ void PageMap<Variant>::spare(PageRange range) noexcept {
 /// Pass 4: folds the entries' dirty bits into the pages and unmaps the entries, whatever their region's protection is now
 /// (defect 14). Entries that are present again belong to a fault that aborted its page's removal. Map lock.
 template <class Variant>
-void PageMap<Variant>::collect_dirty_and_unmap(PageRange marked) {
-    for_each_entry(marked, /*skip_pinned=*/true, [&](RegionType&, PageIndex, PageTableEntry& entry) {
+void PageMap<Variant>::collect_dirty_and_unmap(PageRange marked, PhaseMarks* marks) {
+    const auto collect = [&](RegionType&, PageIndex, PageTableEntry& entry) {
         PageType& page = (*frames_)[entry.frame()];
         if (!page.on_worklist || entry.present()) {
             return;
@@ -243,7 +221,8 @@ void PageMap<Variant>::collect_dirty_and_unmap(PageRange marked) {
             set_dirty(page);
         }
         entry.unmap();
-    });
+    };
+    for_each_entry(marked, /*skip_pinned=*/true, collect, marks);
 }
 
 /// Pass 5: writes the marked pages that are dirty, with the map unlocked. What was used since is not written: its removal
@@ -336,14 +315,17 @@ void PageMap<Variant>::give_back(EmptiedPages emptied, WriterLock& lock, Removal
 /// Frees what the layout retired, once more than `more_than` nodes wait: one grace period for all of them, awaited under no
 /// lock and outside the removal word, for which a reader may be waiting (invariant 8). Returns whether there were any.
 template <class Variant>
-bool PageMap<Variant>::free_retired_nodes(std::size_t more_than) {
-    WriterLock lock(*this);
+bool PageMap<Variant>::free_retired_nodes(std::size_t more_than, PhaseMarks* marks) {
+    WriterLock lock(*this, marks);
     if (layout_.retired() <= more_than) {
         return false;
     }
     auto retired = layout_.take_retired();
-    lock.unlock();
-    ReadPath::synchronize();
+    {
+        const PhaseMarks::Waiting waits_for_readers(marks, Phase::grace_period);
+        lock.unlock();
+        ReadPath::synchronize();
+    }
     retired.free_all();
     return true;
 }

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "impl/core/check.hpp"
+#include "impl/page_map/phase.hpp"
 
 namespace page_map_lab {
 
@@ -86,10 +87,12 @@ private:
     }
 };
 
-/// Takes `lock`; where it has to wait for it, the calling thread is offline meanwhile (invariant 8).
+/// Takes `lock`; where it has to wait for it, the calling thread is offline meanwhile (invariant 8), and a removal with
+/// `marks` is in its phase of waiting.
 template <class ReadPath, class Lock>
-void lock_offline(Lock& lock) {
+void lock_offline(Lock& lock, PhaseMarks* marks = nullptr) {
     if (!lock.try_lock()) {
+        const PhaseMarks::Waiting waits_for_a_lock(marks, Phase::lock);
         const typename ReaderThread<ReadPath>::OfflineScope offline;
         lock.lock();
     }

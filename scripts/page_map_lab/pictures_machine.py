@@ -86,7 +86,7 @@ def phases(host: str, workload: WorkloadReport) -> Picture | None:
     rows = sorted((row for row in rows if row.key == key), key=lambda row: (not row.is_base, sum(phase_costs(row.cells).values())))
     rows = rows[:MOST_PHASE_ROWS]
     costs = [phase_costs(row.cells) for row in rows]
-    names = list(dict.fromkeys(name for found in costs for name in found))
+    names = list(dict.fromkeys(name for found in costs for name, cost in found.items() if cost))
     totals = [sum(found.values()) for found in costs]
     figure, axes = new_figure(10.8, (0.36 if len(rows) <= 12 else 0.24) * len(rows) + 1.5, 1, 2, sharey=True)
     limit = _readable_limit(totals)

@@ -19,6 +19,8 @@ AGREEMENT = 0.05
 MOST_MISSED = 0.01
 MOST_EXCLUDED = 0.10
 INTERRUPT_MECHANISMS = ("ipi", "ipi_paravirtual")
+# The phases in which a removal does nothing but wait, and for what.
+WAITING = {"lock": "a lock", "grace_period": "a grace period"}
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,10 @@ class PhaseRow:
     def verdict(self) -> str:
         """The TLB or the lock, in a few words."""
         share = self.flushing_share
-        if share is None:
-            return "flushes were not counted"
         flushing = ", ".join(name.replace("_", " ") for name in self.costs if self.flushes.get(name))
-        waiting = " and waits" if self.waits is not None and self.waits >= 1 and share < 0.5 else ""
-        return f"{100 * share:.0f} % in phases that flush ({flushing or 'none'}){waiting}"
+        flushes = "flushes were not counted" if share is None else f"{100 * share:.0f} % in phases that flush ({flushing or 'none'})"
+        waits = [f"{100 * self.costs[name] / self.total:.0f} % waiting for {what}" for name, what in WAITING.items() if name in self.costs and self.total > 0]
+        return ", ".join([flushes, *waits])
 
 
 def phase_table(workload: WorkloadReport) -> list[PhaseRow]:

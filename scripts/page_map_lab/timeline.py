@@ -11,6 +11,7 @@ from page_map_lab.trace_attribution import CALL, DESCHEDULED, FLUSH, GRACE, INTE
 WIDTH, LEFT, LANE, TOP = 1200, 150, 26, 70
 COLOURS = {
     "mark": "#cfe3f5", "revoke": "#f9d9b8", "flush": "#f5b58a", "collect": "#cdebdd", "write_back": "#e9d5e8", "free": "#f7eeb5",
+    "lock": "#7d5ba6", "grace_period": "#3f9e7c",
     CALL: "#9cc7ea", FLUSH: "#e6783a", INTERRUPT: "#c0392b", LOCK: "#7d5ba6", GRACE: "#3f9e7c", DESCHEDULED: "#c9cbd1", "stall": "#e9a59c",
 }  # fmt: skip
 
@@ -63,7 +64,7 @@ def draw(title: str, run: Sequence[Mark], spans: Sequence[Span]) -> str:
     mine = clipped(spans, run)
     lanes: list[tuple[str, list[tuple[str, str, int, int]]]] = [
         ("initiator: phase", [(m.name, m.name, m.started_ns, m.ended_ns) for m in run if m.thread == initiator and m.name != "removal"]),
-        ("system calls", [(s.kind, s.name, s.started_ns, s.ended_ns) for s in mine if s.thread == initiator and s.kind in (CALL, GRACE)]),
+        ("system calls", [(s.kind, s.name, s.started_ns, s.ended_ns) for s in mine if s.thread == initiator and s.kind == CALL]),
         (
             "flushes, waits",
             [(s.kind, s.name, s.started_ns, s.ended_ns) for s in mine if s.thread == initiator and s.kind in (FLUSH, LOCK, INTERRUPT, DESCHEDULED)],

@@ -2,20 +2,20 @@
 
 Made of the lab's own marks (when each phase began and ended) and of the kernel's tracepoints on the same clock. A moment that
 is several of these at once (a flush is inside a system call) counts as the first of KINDS, so that the kinds add up to the phase.
-A lock that is spun for in user space calls nobody: it is own work here, and shows in the samples instead.
+What a thread waits for is what its marks say, never what the call is called: each flavour of RCU waits by other calls, and a
+futex is an agent's answer as well as a lock. Of the kernel's own locks its tracepoints tell.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from page_map_lab.perf_script import TraceEvent, system_call_name
-from page_map_lab.statistics import median
 
 GRACE, LOCK, DESCHEDULED, FLUSH, INTERRUPT, CALL, OWN = KINDS = (
     "grace periods", "waiting for locks", "descheduled", "flushes", "interrupts", "system calls", "own work",
@@ -24,8 +24,8 @@ SWITCH = "PERF_RECORD_SWITCH"
 AROUND = "around the phases"
 FILE_NAME = "attribution.json"
 SENT_REASON, RECEIVED_REASON = 4, 1
-# Which system calls are a grace period, and which wait for a lock.
-GRACE_CALLS, LOCK_CALLS = ("membarrier",), ("futex", "sched_yield")
+# The phases in which a removal does nothing but wait.
+WAITING_PHASES = {"lock": LOCK, "grace_period": GRACE}
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,7 @@ def spans_of(events: Sequence[TraceEvent]) -> list[Span]:
             open_calls[event.thread] = event
         elif event.name == "raw_syscalls:sys_exit" and event.thread in open_calls:
             entered = open_calls.pop(event.thread)
-            call = system_call_name(entered.number("NR"))
-            kind = GRACE if call in GRACE_CALLS else LOCK if call in LOCK_CALLS else CALL
-            spans.append(_span(kind, call, entered, event))
+            spans.append(_span(CALL, system_call_name(entered.number("NR")), entered, event))
         elif event.name == "lock:contention_begin":
             open_waits[event.thread] = event
         elif event.name == "lock:contention_end" and event.thread in open_waits:
@@ -123,7 +121,7 @@ def _span(kind: str, name: str, began: TraceEvent, ended: TraceEvent) -> Span:
 def _flushes(sent: Iterable[TraceEvent], spans: Sequence[Span]) -> list[Span]:
     calls: dict[int, list[Span]] = defaultdict(list)
     for span in spans:
-        if span.kind in (CALL, GRACE):
+        if span.kind == CALL:
             calls[span.thread].append(span)
     answers = [span for span in spans if span.kind == INTERRUPT and span.name.startswith("call_function")]
     found, position = [], 0
@@ -170,26 +168,36 @@ def runs_of(marks: Sequence[Mark]) -> dict[int, list[Mark]]:
 
 
 def attribution_rows(variant: str, marks: Sequence[Mark], spans: Sequence[Span]) -> tuple[int, list[dict[str, Any]]]:
-    """The medians over the watched removals of one variant: one row a phase, and one for what is around the phases."""
-    totals: dict[str, list[int]] = defaultdict(list)
-    kinds: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    runs = runs_of(marks)
-    for run in runs.values():
+    """The watched removals of one variant: how many, one row a phase, and one for what is around the phases. Means, so that the kinds add
+    up and a grace period that several removals share is shared here, too."""
+    phases: dict[str, Counter[str]] = {}
+    outside: Counter[str] = Counter()
+    removals = 0
+    for run in runs_of(marks).values():
         whole = next((mark for mark in run if mark.name == "removal"), None)
         if whole is None:
             continue
-        mine = [span for span in spans if span.thread == whole.thread]
-        phases = [mark for mark in run if mark.role == "initiator" and mark is not whole]
-        parts = {mark.name: (mark.ended_ns - mark.started_ns, attribute(mark.started_ns, mark.ended_ns, mine)) for mark in phases}
-        everything = attribute(whole.started_ns, whole.ended_ns, mine)
-        around = {kind: everything[kind] - sum(found[kind] for _, found in parts.values()) for kind in KINDS}
-        parts[AROUND] = (sum(around.values()), around)
-        for name, (total, found) in parts.items():
-            totals[name].append(total)
-            for kind in KINDS:
-                kinds[name][kind].append(found[kind])
+        removals += 1
+        parts = [mark for mark in run if mark.role == "initiator" and mark is not whole]
+        mine = [*(span for span in spans if span.thread == whole.thread), *_waits(parts)]
+        around = Counter(attribute(whole.started_ns, whole.ended_ns, mine))
+        for mark in parts:
+            found = attribute(mark.started_ns, mark.ended_ns, mine)
+            phases.setdefault(mark.name, Counter()).update(found)
+            around.subtract(found)
+        outside.update(around)
     rows = [
-        {"variant": variant, "phase": name, "total_ns": median(values), "kinds": {kind: median(kinds[name][kind]) for kind in KINDS}}
-        for name, values in totals.items()
+        {"variant": variant, "phase": name, "total_ns": found.total() / removals, "kinds": {kind: found[kind] / removals for kind in KINDS}}
+        for name, found in {**phases, AROUND: outside}.items()
+        if removals
     ]
-    return len(runs), rows
+    return removals, rows
+
+
+def _waits(phases: Iterable[Mark]) -> list[Span]:
+    """What the marks say that their thread waited for."""
+    return [
+        Span(WAITING_PHASES[mark.name], mark.name, mark.thread, -1, mark.started_ns, mark.ended_ns)
+        for mark in phases
+        if mark.name in WAITING_PHASES
+    ]

@@ -118,7 +118,7 @@ TEST(RemoveWorkload, RefusesToRemoveNothing) {
     EXPECT_THAT(launched.errors, testing::HasSubstr("lower it"));
 }
 
-TEST(RemoveWorkload, RecordsSixPhasesInOrderWithCounters) {
+TEST(RemoveWorkload, RecordsEveryPhaseInOrderWithCounters) {
     const TemporaryFolder folder;
     const Launch launched =
         remove_with<BaseVariant>({"--set=victims=0", "--record=" + (folder / "record.json").string()});

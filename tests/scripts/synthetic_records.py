@@ -342,11 +342,11 @@ def shootdown_launch(noise: Noise, index: int) -> dict[str, Any]:
     return record(cells, index)
 
 
-PHASE_COSTS = {"mark": 9.0, "revoke": 45.0, "shoot down": 30.0, "collect dirty": 6.0, "write back": 0.0, "free": 110.0}
+PHASE_COSTS = {"mark": 9.0, "revoke": 45.0, "shoot down": 30.0, "collect dirty": 6.0, "write back": 0.0, "free": 104.0, "lock": 2.0, "grace_period": 4.0}
 
 
 def remove_launch(noise: Noise, index: int) -> dict[str, Any]:
-    """The six passes of a removal; page by page the shootdown is nearly all of it."""
+    """The passes of a removal and what it waits for; page by page the shootdown is nearly all of it."""
     launch, cells = noise.factor(noise.between_launches), []
     score = {"metric": "ns_per_page", "unit": "ns", "direction": "lower_is_better"}
     for dirty in (0, 50):

@@ -1,6 +1,7 @@
 """What a profiling session draws and counts: stacks, flame graphs, differences, spans, attribution, timelines."""
 
 import xml.etree.ElementTree
+from dataclasses import replace
 
 import pytest
 
@@ -39,12 +40,18 @@ initiator 100 [-01] 5.000001750: PERF_RECORD_SWITCH OUT preempt
 initiator 100 [-01] 5.000001790: PERF_RECORD_SWITCH IN
 initiator 100 [000] 5.000001800: raw_syscalls:sys_enter: NR 324 (1, 0, 0, 0, 0, 0)
 initiator 100 [000] 5.000001850: raw_syscalls:sys_exit: NR 324 = 0
+initiator 100 [000] 5.000001865: raw_syscalls:sys_enter: NR 202 (7f, 0, 0, 0, 0, 0)
+initiator 100 [000] 5.000001885: raw_syscalls:sys_exit: NR 202 = 0
 """
 START = 5_000_001_000
 MARKS = [
     Mark("remove", "removal", "initiator", 1, 100, START - 100, START + 1000),
     Mark("remove", "flush", "initiator", 1, 100, START, START + 500),
-    Mark("remove", "free", "initiator", 1, 100, START + 500, START + 900),
+    Mark("remove", "free", "initiator", 1, 100, START + 500, START + 710),
+    Mark("remove", "lock", "initiator", 1, 100, START + 710, START + 730),
+    Mark("remove", "free", "initiator", 1, 100, START + 730, START + 795),
+    Mark("remove", "grace_period", "initiator", 1, 100, START + 795, START + 860),
+    Mark("remove", "free", "initiator", 1, 100, START + 860, START + 900),
     Mark("remove", "at work", "victim", 1, 101, START - 5000, START + 5000),
     Mark("remove", "stall", "victim", 1, 101, START + 290, START + 420),
 ]
@@ -114,21 +121,36 @@ def test_samples_have_kinds() -> None:
 
 
 def test_spans_pair_entries_with_exits_and_flushes_with_their_answers(events: list[TraceEvent]) -> None:
-    found = {span.kind: (span.thread, span.started_ns - START, span.ended_ns - START) for span in trace_attribution.spans_of(events)}
-    assert found == {
-        CALL: (100, 0, 500), FLUSH: (100, 200, 400), INTERRUPT: (101, 300, 400), LOCK: (100, 600, 700),
-        DESCHEDULED: (100, 750, 790), GRACE: (100, 800, 850),
-    }  # fmt: skip
+    found = [(span.kind, span.thread, span.started_ns - START, span.ended_ns - START) for span in trace_attribution.spans_of(events)]
+    assert found == [
+        (CALL, 100, 0, 500), (FLUSH, 100, 200, 400), (INTERRUPT, 101, 300, 400), (LOCK, 100, 600, 700),
+        (DESCHEDULED, 100, 750, 790), (CALL, 100, 800, 850), (CALL, 100, 865, 885),
+    ]  # fmt: skip
 
 
 def test_the_kinds_of_a_phase_add_up_to_it(events: list[TraceEvent]) -> None:
     removals, rows = trace_attribution.attribution_rows("v", MARKS, trace_attribution.spans_of(events))
     found = {row["phase"]: row for row in rows}
-    assert removals == 1 and list(found) == ["flush", "free", trace_attribution.AROUND]
+    assert removals == 1 and list(found) == ["flush", "free", "lock", "grace_period", trace_attribution.AROUND]
     assert all(sum(row["kinds"].values()) == row["total_ns"] for row in rows)
     assert found["flush"]["kinds"] == {**dict.fromkeys(KINDS, 0), FLUSH: 200, CALL: 300}
-    assert found["free"]["kinds"] == {**dict.fromkeys(KINDS, 0), LOCK: 100, DESCHEDULED: 40, GRACE: 50, OWN: 210}
+    assert found["free"]["kinds"] == {**dict.fromkeys(KINDS, 0), LOCK: 100, DESCHEDULED: 40, CALL: 20, OWN: 155}
     assert found[trace_attribution.AROUND]["total_ns"] == 200
+
+
+def test_what_is_waited_for_is_what_the_marks_say_and_not_what_the_system_call_is_called(events: list[TraceEvent]) -> None:
+    rows = {row["phase"]: row for row in trace_attribution.attribution_rows("v", MARKS, trace_attribution.spans_of(events))[1]}
+    assert rows["lock"]["kinds"] == {**dict.fromkeys(KINDS, 0), LOCK: 20}, "spinning calls nobody"
+    assert rows["grace_period"]["kinds"] == {**dict.fromkeys(KINDS, 0), GRACE: 65}, "and so may a flavour of RCU"
+    assert rows["free"]["kinds"][CALL] == 20, "a futex is an agent's answer as well as a lock"
+
+
+def test_a_grace_period_that_removals_share_is_shared_in_the_table(events: list[TraceEvent]) -> None:
+    again = [replace(mark, run=2) for mark in MARKS if mark.name != "grace_period"]
+    removals, rows = trace_attribution.attribution_rows("v", [*MARKS, *again], trace_attribution.spans_of(events))
+    found = {row["phase"]: row for row in rows}
+    assert removals == 2 and found["grace_period"]["kinds"][GRACE] == 32.5 and found["flush"]["total_ns"] == 500
+    assert all(sum(row["kinds"].values()) == row["total_ns"] for row in rows)
 
 
 def test_a_timeline_is_trace_events_and_a_picture(events: list[TraceEvent]) -> None:
@@ -138,7 +160,7 @@ def test_a_timeline_is_trace_events_and_a_picture(events: list[TraceEvent]) -> N
     assert all(event["pid"] == 7 and event["ph"] in "MX" for event in made)
     whole = next(event for event in made if event["name"] == "removal")
     assert (whole["ts"], whole["dur"]) == (0.0, 1.1)
-    assert {"flush", "mprotect", "stall", "call_function_single", "membarrier"} <= {event["name"] for event in made}
+    assert {"flush", "lock", "grace_period", "mprotect", "stall", "call_function_single", "membarrier"} <= {event["name"] for event in made}
     assert all(0 <= event["ts"] and event["ts"] + event["dur"] <= 1.1 + 1e-9 for event in made if event["ph"] == "X")
     drawn = timeline.draw("v", run, spans)
     assert xml.etree.ElementTree.fromstring(drawn).tag.endswith("svg") and "victim: stalls" in drawn and "href" not in drawn

@@ -164,7 +164,9 @@ def test_phases_say_whether_it_is_the_tlb_or_the_lock(two_node: Path, page: str)
     per_page = {row["phase"]: row for row in rows if "per_page" in row["variant"] and "dirty_percent=0" in row["parameters"]}
     assert float(per_page["shoot down"]["flushes_sent_per_operation"]) == 512
     assert float(per_page["mark"]["flushes_sent_per_operation"]) == 0
-    assert re.search(r"99 % in phases that flush \(shoot down\)", page)
+    assert float(per_page["lock"]["ns_per_operation"]) == 2 and float(per_page["grace_period"]["ns_per_operation"]) == 4
+    assert re.search(r"99 % in phases that flush \(shoot down\), 0 % waiting for a lock, 0 % waiting for a grace period", page)
+    assert re.search(r"15 % in phases that flush \(shoot down\), 1 % waiting for a lock, 2 % waiting for a grace period", page)
 
 
 def test_a_profiles_table_stands_beside_the_records(tmp_path: Path) -> None:

@@ -1,7 +1,14 @@
 // Interleavings of a few instructions, made to happen: a machine whose atomics call the test at the step it asks for.
+#include <gmock/gmock.h>
+
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <functional>
+#include <optional>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "tests/variants/composed_variant.hpp"
 #include "variants/layout/radix.hpp"
@@ -58,7 +65,10 @@ struct StepAtomic : std::atomic<T> {
 struct Stubborn {
     static constexpr std::string_view name = "stubborn";
     static inline bool refuses = false;
+    /// What a thread of the test does once, under the locks that are held for a change of rights.
+    static inline thread_local std::function<void()> under_the_locks;
     static Status set_access(std::byte* base, std::size_t bytes, Access access) noexcept {
+        Steps::run(under_the_locks);
         return refuses && access == Access::none ? fail(ErrorCode::no_memory) : protect(base, bytes, access);
     }
 };
@@ -208,6 +218,135 @@ TEST_P(Interleaving, AWriteBetweenTwoPassesIsKept) {
         EXPECT_EQ(store.stored_version(6), newest) << name;
     }
     remove_region(region);
+}
+
+/// Notes the phases of a removal.
+struct NotedPhases final : PhaseObserver {
+    void enter(Phase phase) noexcept override {
+        seen.push_back(phase);
+        if (phase == Phase::lock) {
+            // relaxed: only said and heard.
+            waits_for_a_lock.store(true, std::memory_order_relaxed);
+        }
+    }
+    void finish() noexcept override { ++finished; }
+
+    std::vector<Phase> seen;
+    int finished = 0;
+    std::atomic<bool> waits_for_a_lock{false};
+};
+
+/// A thread that changes rights, and holds what locks that takes until the removal says that it waits for one; for a while
+/// only, so that a removal that does not say so ends, too.
+class LockHolder {
+public:
+    /// Returns when the locks are held.
+    LockHolder(NotedPhases& removal, std::function<void()> change)
+        : thread_([this, &removal, change = std::move(change)] {
+              Stubborn::under_the_locks = [this, &removal] {
+                  // relaxed, all: only said and heard.
+                  holds_.store(true, std::memory_order_relaxed);
+                  const auto end_of_patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+                  while (!removal.waits_for_a_lock.load(std::memory_order_relaxed) &&
+                         std::chrono::steady_clock::now() < end_of_patience) {
+                      std::this_thread::yield();
+                  }
+              };
+              change();
+              holds_.store(true, std::memory_order_relaxed);
+          }) {
+        // relaxed: only said and heard.
+        while (!holds_.load(std::memory_order_relaxed)) {
+            std::this_thread::yield();
+        }
+    }
+    ~LockHolder() { thread_.join(); }
+    LockHolder(const LockHolder&) = delete;
+    LockHolder& operator=(const LockHolder&) = delete;
+
+private:
+    std::atomic<bool> holds_{false};
+    std::thread thread_;
+};
+
+class RemovalsThatWait : public Interleaving {
+protected:
+    static constexpr PageIndex leaf_pages = 64;
+    static constexpr std::uint64_t size_pages = 80 * leaf_pages;
+
+    void SetUp() override {
+        make_map({.size_pages = size_pages, .store = &watched});
+        other = map_region({.pages = {100, 4}});
+        region = map_region({.pages = {0, 16}});
+        write_mapped(region, 5, 1);
+    }
+    void TearDown() override {
+        holder.reset();
+        remove_region(region);
+        remove_region(other);
+        Interleaving::TearDown();
+    }
+
+    void hold_the_maps_lock() {
+        holder.emplace(noted, [this] { EXPECT_TRUE(map->protect_region(other, Access::none)); });
+    }
+    std::vector<Phase> phases_of_a_removal() {
+        Result<RemovalOutcome> outcome = map->remove_contig({0, 16}, &noted);
+        EXPECT_TRUE(outcome);
+        EXPECT_EQ(noted.finished, 1);
+        return noted.seen;
+    }
+
+    AnyRegion* other = nullptr;
+    AnyRegion* region = nullptr;
+    NotedPhases noted;
+    std::optional<LockHolder> holder;
+};
+
+INSTANTIATE_TEST_SUITE_P(Stepped, RemovalsThatWait, ::testing::Values(composed_entry<SteppedVariant>()), test_name);
+
+// Is it the TLB or the lock? Waiting is in no pass, wherever in a removal it is.
+TEST_P(RemovalsThatWait, ForTheMapsLockSaySo) {
+    hold_the_maps_lock();
+    EXPECT_THAT(phases_of_a_removal(),
+                ::testing::ElementsAre(Phase::lock, Phase::mark, Phase::revoke, Phase::flush, Phase::collect,
+                                       Phase::write_back, Phase::free));
+}
+
+TEST_P(RemovalsThatWait, ForTheMapsLockAfterTheirWriteBackSaySo) {
+    watched.before_write = [&](PageRange) {
+        hold_the_maps_lock();
+        return Status{};
+    };
+    EXPECT_THAT(phases_of_a_removal(),
+                ::testing::ElementsAre(Phase::mark, Phase::revoke, Phase::flush, Phase::collect, Phase::write_back,
+                                       Phase::lock, Phase::write_back, Phase::free));
+}
+
+TEST_P(RemovalsThatWait, ForTheMapsLockAfterTheirPunchSaySo) {
+    Steps::at_punch = [&] { hold_the_maps_lock(); };
+    EXPECT_THAT(phases_of_a_removal(),
+                ::testing::ElementsAre(Phase::mark, Phase::revoke, Phase::flush, Phase::collect, Phase::write_back,
+                                       Phase::free, Phase::lock, Phase::free));
+}
+
+TEST_P(RemovalsThatWait, ForAPageTablesLockSaySo) {
+    holder.emplace(noted, [this] { write_mapped(region, 3, 1); });
+    EXPECT_THAT(phases_of_a_removal(),
+                ::testing::ElementsAre(Phase::mark, Phase::revoke, Phase::lock, Phase::revoke, Phase::flush,
+                                       Phase::collect, Phase::write_back, Phase::free));
+}
+
+// A leaf for each page: as many nodes as are not left for a later removal to free.
+TEST_P(RemovalsThatWait, ForAGracePeriodSaySo) {
+    for (PageIndex index = 2 * leaf_pages; index < size_pages; index += leaf_pages) {
+        Result<AnyCounted> page = map->insert(index);
+        ASSERT_TRUE(page) << page.error().text();
+        map->put(*page);
+    }
+    ASSERT_TRUE(map->remove_contig({2 * leaf_pages, size_pages - 2 * leaf_pages}, &noted));
+    EXPECT_THAT(noted.seen, ::testing::ElementsAre(Phase::mark, Phase::revoke, Phase::flush, Phase::collect,
+                                                   Phase::write_back, Phase::free, Phase::grace_period, Phase::free));
 }
 
 // A failed load returns its page's memory without having the turn to remove, so a removal may fail just then. It clears
