@@ -105,7 +105,7 @@ public:
     Status reopen() {
         Status outcome;
         for (const auto& mapped : regions_) {
-            Status opened = mapped->space().set_access(mapped->base(), mapped->size_bytes(), Access::write);
+            Status opened = mapped->space().grant(mapped->base(), mapped->size_bytes(), Access::write);
             outcome = outcome ? std::move(opened) : std::move(outcome);
         }
         return outcome;
@@ -179,7 +179,7 @@ private:
     /// A victim touched what is closed: opened again, as a page map does for a page that is still there.
     Status serve_fault(Region<Machine>& mapped, PageIndex index, Access wanted) noexcept override {
         const LockGuard guard(mapped.space().page_table_lock());
-        return mapped.space().set_access(mapped.address_of(index), page_size, wanted);
+        return mapped.space().grant(mapped.address_of(index), page_size, wanted);
     }
 
     const std::uint64_t revocable_;

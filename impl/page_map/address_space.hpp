@@ -59,14 +59,15 @@ public:
     /// there stays as it is.
     bool lost() const noexcept { return worker_ != nullptr && worker_->agent().lost(); }
 
-    /// Sets the rights of [base, base + bytes) in this space; taken rights have reached every core when it returns. A
-    /// worker that has ended has no rights left, and says yes to everything. Errors: the machine's; unavailable where the
-    /// space is lost.
-    Status set_access(std::byte* base, std::size_t bytes, Access access) noexcept {
-        if (worker_ == nullptr) [[likely]] {
-            return Machine::set_access(base, bytes, access);
-        }
-        return worker_->agent().set_access(base, bytes, access);
+    /// Gives [base, base + bytes) rights in this space. A worker that has ended has no rights left, and says yes to
+    /// everything, here and in `revoke`. Errors: the machine's; unavailable where the space is lost.
+    Status grant(std::byte* base, std::size_t bytes, Access access) noexcept {
+        return worker_ == nullptr ? Machine::set_access(base, bytes, access) : worker_->agent().grant(base, bytes, access);
+    }
+
+    /// Takes the rights but for those that are `left`; they are gone on every core when it returns. Errors: as grant.
+    Status revoke(std::byte* base, std::size_t bytes, Access left) noexcept {
+        return worker_ == nullptr ? Machine::set_access(base, bytes, left) : worker_->agent().revoke(base, bytes, left);
     }
 
     /// Maps pages of an object, with no access. Errors: no_memory, system; unavailable where the worker has ended.

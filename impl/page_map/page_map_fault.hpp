@@ -124,7 +124,7 @@ Status PageMap<Variant>::grant(RegionType& region, PageIndex index, PageTableEnt
     std::byte* address = region.address_of(index);
     const Access rights = std::min(entry.rights(), region.protection);
     for (bool again = false;; again = true) {
-        Status opened = region.space().set_access(address, page_size, rights);
+        Status opened = region.space().grant(address, page_size, rights);
         if (opened) {
             return opened;
         }

@@ -79,7 +79,7 @@ public:
 
     /// Closes the region's hardware at once; entries that stay present fault back. Merges what earlier calls had split,
     /// so it succeeds where the system has no room for another mapping.
-    Status close_hardware() noexcept { return space_.set_access(base_, size_bytes(), Access::none); }
+    Status close_hardware() noexcept { return space_.revoke(base_, size_bytes(), Access::none); }
 
     /// Keeps the region's addresses reserved until the matching unpin.
     void pin() noexcept {

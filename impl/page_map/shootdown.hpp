@@ -248,7 +248,7 @@ Status revoke_range(Region<Machine>& region, PageRange pages, Access left, Shoot
     const bool asks_an_agent = region.space().worker() != nullptr && region.space().worker()->agent().runs();
     ++cost.system_calls;
     cost.messages += asks_an_agent;
-    if (region.space().set_access(region.address_of(pages.first), pages.count * page_size, left)) {
+    if (region.space().revoke(region.address_of(pages.first), pages.count * page_size, left)) {
         return {};
     }
     ++cost.fallbacks;

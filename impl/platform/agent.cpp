@@ -42,7 +42,8 @@ AgentAnswer Agent::perform(const AgentRequest& request) noexcept {
         case AgentRequest::Kind::map_open: return map(request);
         case AgentRequest::Kind::unmap:
             return answer_of(ObjectMemory::unmap(pointer(request.ranges[0].address), request.ranges[0].bytes / page_size));
-        case AgentRequest::Kind::set_access: return set_access(request);
+        case AgentRequest::Kind::grant:
+        case AgentRequest::Kind::revoke: return set_access(request);
         case AgentRequest::Kind::copy_now: return answer_of(ObjectMemory::copy_now(pointer(request.ranges[0].address)));
         case AgentRequest::Kind::leave: ::_exit(0);
     }
@@ -69,7 +70,7 @@ AgentAnswer Agent::map(const AgentRequest& request) noexcept {
 }
 
 AgentAnswer Agent::set_access(const AgentRequest& request) noexcept {
-    const bool grants = request.range_count == 1 && request.ranges[0].access != Access::none;
+    const bool grants = request.kind == AgentRequest::Kind::grant;
     channel_.pass(grants ? WorkerPoint::grant : WorkerPoint::revocation);
     AgentAnswer answer;
     for (std::uint32_t position = 0; position < request.range_count; ++position) {

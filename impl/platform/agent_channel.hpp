@@ -33,7 +33,8 @@ struct AgentRequest {
         map_region,    ///< maps a part of the file that was sent on the socket, with no access
         map_open,      ///< the same, readable and writable
         unmap,         ///< the one range
-        set_access,    ///< all ranges
+        grant,         ///< gives rights: all ranges
+        revoke,        ///< takes rights, all or some: all ranges
         copy_now,      ///< the one page
         leave,         ///< ends the worker
     };

@@ -33,8 +33,12 @@ WorkerState AgentLink::state() noexcept {
 }
 
 AgentLink::Ticket AgentLink::post(std::span<const AgentRange> ranges) noexcept {
+    return post(AgentRequest::Kind::revoke, ranges);
+}
+
+AgentLink::Ticket AgentLink::post(AgentRequest::Kind kind, std::span<const AgentRange> ranges) noexcept {
     AgentRequest request;
-    request.kind = AgentRequest::Kind::set_access;
+    request.kind = kind;
     request.range_count = static_cast<std::uint32_t>(ranges.size());
     std::copy(ranges.begin(), ranges.end(), request.ranges.begin());
     return post(request);
@@ -135,9 +139,14 @@ Status AgentLink::outcome_of(Ticket ticket, const char* what) noexcept {
     return answer->succeeded ? Status{} : fail(answer->code, what, answer->system_errno);
 }
 
-Status AgentLink::set_access(std::byte* base, std::size_t bytes, Access access) noexcept {
+Status AgentLink::grant(std::byte* base, std::size_t bytes, Access access) noexcept {
     const AgentRange range{.address = number(base), .bytes = bytes, .access = access};
-    return await(post(std::span(&range, 1)));
+    return await(post(AgentRequest::Kind::grant, std::span(&range, 1)));
+}
+
+Status AgentLink::revoke(std::byte* base, std::size_t bytes, Access left) noexcept {
+    const AgentRange range{.address = number(base), .bytes = bytes, .access = left};
+    return await(post(AgentRequest::Kind::revoke, std::span(&range, 1)));
 }
 
 Result<std::byte*> AgentLink::map(int file, std::uint64_t offset, std::size_t bytes, Sharing sharing,

@@ -62,13 +62,15 @@ public:
     bool runs() const noexcept { return known_state() == WorkerState::running; }
     bool lost() noexcept { return known_state() == WorkerState::lost && state() == WorkerState::lost; }
 
-    /// Posts a change of rights, at most AgentRequest::most_ranges ranges; `await` must follow.
+    /// Posts a revocation, at most AgentRequest::most_ranges ranges; `await` must follow.
     Ticket post(std::span<const AgentRange> ranges) noexcept;
     /// Waits for the acknowledgement. Errors: no_memory, system: the worker could not; unavailable: it is lost.
     Status await(Ticket ticket, std::uint32_t* fallbacks = nullptr) noexcept;
 
-    /// Sets the rights of one range and waits. Errors: as await.
-    Status set_access(std::byte* base, std::size_t bytes, Access access) noexcept;
+    /// Gives one range rights and waits. Errors: as await.
+    Status grant(std::byte* base, std::size_t bytes, Access access) noexcept;
+    /// Takes one range's rights but for those that are left, and waits. Errors: as await.
+    Status revoke(std::byte* base, std::size_t bytes, Access left) noexcept;
     /// Maps a part of `file`, with no access, or (`open`) readable and writable. Errors: unavailable where the worker has
     /// ended, no_memory, system.
     Result<std::byte*> map(int file, std::uint64_t offset, std::size_t bytes, Sharing sharing, bool open) noexcept;
@@ -89,6 +91,7 @@ private:
         // relaxed: a worker's end is noticed by asking the kernel; what is seen here saves asking.
         return static_cast<WorkerState>(state_.load(std::memory_order_relaxed));
     }
+    Ticket post(AgentRequest::Kind kind, std::span<const AgentRange> ranges) noexcept;
     Ticket post(const AgentRequest& request, std::optional<int> file = std::nullopt) noexcept;
     Result<AgentAnswer> answer_to(Ticket ticket) noexcept;
     Status outcome_of(Ticket ticket, const char* what) noexcept;

@@ -163,7 +163,8 @@ TEST_P(WorkerDeaths, InAWriteAtAnyMoment) {
 /// The points of a shootdown, with what the agent has done by then.
 class WorkerDeathsInAShootdown : public WorkerDeaths {
 protected:
-    void die_in_a_shootdown_at(WorkerPoint point) {
+    template <class ShootDown>
+    void die_at(WorkerPoint point, ShootDown&& shoot_down) {
         Member& bystander = spawn();
         AnyRegion* kept = map_in(bystander, {.pages = pages});
         write_in(*victim, region, pages, 7);
@@ -173,24 +174,60 @@ protected:
             EXPECT_TRUE(victim->worker->wait_until_stopped_at(point));
             victim->worker->signal(SIGKILL);
         });
-        Result<RemovalOutcome> removed = map->remove_contig(pages);
+        shoot_down();
         killer.join();
-        ASSERT_TRUE(removed) << removed.error().text();
-        EXPECT_EQ(removed->removed, pages.count);
         EXPECT_EQ(victim->worker->report(), "") << "it ended by itself, as far as its owner knows";
-        for (PageIndex index = pages.first; index < pages.end(); ++index) {
-            EXPECT_EQ(store.stored_version(index), 7u);
-        }
         expect_sound();
         EXPECT_EQ(found_in(bystander, kept, pages, 7), pages.count);
         let_go(bystander);
         expect_the_owner_goes_on(7);
     }
+
+    void remove_pages() {
+        Result<RemovalOutcome> removed = map->remove_contig(pages);
+        ASSERT_TRUE(removed) << removed.error().text();
+        EXPECT_EQ(removed->removed, pages.count);
+        expect_stored();
+    }
+    void write_back() {
+        Result<RemovalOutcome> written = map->writeback(pages);
+        ASSERT_TRUE(written) << written.error().text();
+        EXPECT_EQ(written->written_back, pages.count);
+        expect_stored();
+    }
+    void protect() {
+        const Status done = map->protect_region(region, Access::read);
+        EXPECT_TRUE(done) << done.error().text();
+    }
+
+private:
+    void expect_stored() {
+        for (PageIndex index = pages.first; index < pages.end(); ++index) {
+            EXPECT_EQ(store.stored_version(index), 7u);
+        }
+    }
 };
 FOR_EVERY_SHOOTDOWN(WorkerDeathsInAShootdown);
 
-TEST_P(WorkerDeathsInAShootdown, BeforeRightsAreTaken) { die_in_a_shootdown_at(WorkerPoint::revocation); }
-TEST_P(WorkerDeathsInAShootdown, BeforeItIsAcknowledged) { die_in_a_shootdown_at(WorkerPoint::revoked); }
+TEST_P(WorkerDeathsInAShootdown, OfARemovalBeforeRightsAreTaken) {
+    die_at(WorkerPoint::revocation, [this] { remove_pages(); });
+}
+TEST_P(WorkerDeathsInAShootdown, OfARemovalBeforeItIsAcknowledged) {
+    die_at(WorkerPoint::revoked, [this] { remove_pages(); });
+}
+// Its run of pages is left readable: neither a grant nor everything taken.
+TEST_P(WorkerDeathsInAShootdown, OfAWriteBackBeforeRightsAreTaken) {
+    die_at(WorkerPoint::revocation, [this] { write_back(); });
+}
+TEST_P(WorkerDeathsInAShootdown, OfAWriteBackBeforeItIsAcknowledged) {
+    die_at(WorkerPoint::revoked, [this] { write_back(); });
+}
+TEST_P(WorkerDeathsInAShootdown, OfAProtectionBeforeRightsAreTaken) {
+    die_at(WorkerPoint::revocation, [this] { protect(); });
+}
+TEST_P(WorkerDeathsInAShootdown, OfAProtectionBeforeItIsAcknowledged) {
+    die_at(WorkerPoint::revoked, [this] { protect(); });
+}
 
 class UnresponsiveWorkers : public WorkerTest {
 protected:

@@ -28,7 +28,7 @@ struct Opener final : FaultServer<Machine> {
     Status serve_fault(Region<Machine>& region, PageIndex index, Access wanted) noexcept override {
         // relaxed: a worker's answer orders it before the job that ends, through another process.
         served_.fetch_add(1, std::memory_order_relaxed);
-        return region.space().set_access(region.address_of(index), page_size, wanted);
+        return region.space().grant(region.address_of(index), page_size, wanted);
     }
     Status unmap_region(Region<Machine>& region) override {
         region.space().detach(region);
@@ -147,7 +147,7 @@ TEST_F(Workers, SayYesToEverythingOnceTheyHaveEnded) {
     member.worker().signal(SIGKILL);
     ASSERT_TRUE(member.worker().wait_for_end(std::chrono::seconds(30)));
     EXPECT_TRUE(region->close_hardware());
-    EXPECT_TRUE(member.space().set_access(region->base(), page_size, Access::write));
+    EXPECT_TRUE(member.space().grant(region->base(), page_size, Access::write));
     EXPECT_FALSE(member.space().map(memory, {0, pages}, Sharing::shared)) << "but map nothing";
     EXPECT_EQ(member.worker().run(add_up).error().code, ErrorCode::unavailable);
     const auto departed = pool.reap();
