@@ -10,7 +10,8 @@
 
 namespace page_map_lab::bench {
 
-Result<std::unique_ptr<ProfilerControl>> ProfilerControl::open(const std::string& paths) {
+Result<std::unique_ptr<ProfilerControl>> ProfilerControl::open(const std::string& paths,
+                                                               std::chrono::milliseconds patience) {
     const std::size_t comma = paths.find(',');
     if (comma == std::string::npos) {
         return fail(ErrorCode::usage, "--profiler-control " + paths + ": name two FIFOs, COMMANDS,ANSWERS");
@@ -27,7 +28,7 @@ Result<std::unique_ptr<ProfilerControl>> ProfilerControl::open(const std::string
                         "--profiler-control " + names[which] + " cannot be opened: make it with mkfifo", reason);
         }
     }
-    return std::unique_ptr<ProfilerControl>(new ProfilerControl(descriptors[0], descriptors[1]));
+    return std::unique_ptr<ProfilerControl>(new ProfilerControl(descriptors[0], descriptors[1], patience));
 }
 
 ProfilerControl::~ProfilerControl() {
@@ -36,7 +37,6 @@ ProfilerControl::~ProfilerControl() {
 }
 
 void ProfilerControl::ask(const char* command) noexcept {
-    constexpr int patience_ms = 1000;
     if (!answering_) {
         return;
     }
@@ -44,7 +44,7 @@ void ProfilerControl::ask(const char* command) noexcept {
     answering_ = ::write(commands_, asked.data(), asked.size()) == static_cast<ssize_t>(asked.size());
     for (bool acknowledged = false; answering_ && !acknowledged;) {
         pollfd waiting{answers_, POLLIN, 0};
-        const int ready = ::poll(&waiting, 1, patience_ms);
+        const int ready = ::poll(&waiting, 1, static_cast<int>(patience_.count()));
         if (ready < 0 && errno == EINTR) {
             continue;
         }

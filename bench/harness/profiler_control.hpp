@@ -4,6 +4,7 @@
 // Thread safety: one caller at a time; the team's first member is the one.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -13,25 +14,29 @@ namespace page_map_lab::bench {
 
 class ProfilerControl {
 public:
-    /// Opens the two FIFOs that `paths` names as COMMANDS,ANSWERS; the profiler has to hold them open already.
+    /// Opens the two FIFOs that `paths` names as COMMANDS,ANSWERS; the profiler has to hold them open already. One that is
+    /// silent for longer than `patience` is asked no more.
     /// Errors: usage, naming the path and the way out.
-    static Result<std::unique_ptr<ProfilerControl>> open(const std::string& paths);
+    static Result<std::unique_ptr<ProfilerControl>> open(const std::string& paths,
+                                                         std::chrono::milliseconds patience = std::chrono::seconds(1));
     ~ProfilerControl();
     ProfilerControl(const ProfilerControl&) = delete;
     ProfilerControl& operator=(const ProfilerControl&) = delete;
 
     /// Sampling is on when this returns. Blocking: the profiler answers, usually within 100 us; one that is gone, or
-    /// silent for a second, is asked no more.
+    /// silent, is asked no more.
     void begin() noexcept { ask("enable\n"); }
     /// Sampling is off when this returns. Blocking, as `begin`.
     void end() noexcept { ask("disable\n"); }
 
 private:
-    ProfilerControl(int commands, int answers) noexcept : commands_(commands), answers_(answers) {}
+    ProfilerControl(int commands, int answers, std::chrono::milliseconds patience) noexcept
+        : commands_(commands), answers_(answers), patience_(patience) {}
     void ask(const char* command) noexcept;
 
     int commands_;
     int answers_;
+    const std::chrono::milliseconds patience_;
     bool answering_ = true;
 };
 
