@@ -36,20 +36,18 @@ using BaseVariant = Variant<Radix, RcuQsbr, Batched, Mprotect>;
 
 namespace catalog_detail {
 
-template <class Layout, class ReadPath>
-inline constexpr bool composes = Composable<Layout, typename ReadPath::template On<MachineWith<Mprotect>>>;
+template <class Layout, class ReadPath, class Mechanism>
+inline constexpr bool composes = Composable<Layout, typename ReadPath::template On<MachineWith<Mechanism>>>;
 
 template <class Layout, class ReadPath, class Shootdown, class... MechanismTypes>
 consteval auto with_mechanisms(TypeList<MechanismTypes...>) {
-    return TypeList<Variant<Layout, ReadPath, Shootdown, MechanismTypes>...>{};
+    return concatenate<std::conditional_t<composes<Layout, ReadPath, MechanismTypes>,
+                                          TypeList<Variant<Layout, ReadPath, Shootdown, MechanismTypes>>,
+                                          TypeList<>>...>{};
 }
 template <class Layout, class ReadPath, class... ShootdownTypes>
 consteval auto with_shootdowns(TypeList<ShootdownTypes...>) {
-    if constexpr (composes<Layout, ReadPath>) {
-        return concatenate<decltype(with_mechanisms<Layout, ReadPath, ShootdownTypes>(Mechanisms{}))...>{};
-    } else {
-        return TypeList<>{};
-    }
+    return concatenate<decltype(with_mechanisms<Layout, ReadPath, ShootdownTypes>(Mechanisms{}))...>{};
 }
 template <class Layout, class... ReadPathTypes>
 consteval auto with_read_paths(TypeList<ReadPathTypes...>) {
@@ -82,10 +80,16 @@ struct FeltAxes {
     bool layout = false;
     bool read = false;
     bool shootdown = false;
+    bool mechanism = false;
 };
 
+/// Whether a variant's name and its policies say its mechanism: the base's is left out.
+template <class VariantType>
+inline constexpr bool names_its_mechanism =
+    !std::is_same_v<typename VariantType::MechanismTag, typename BaseVariant::MechanismTag>;
+
 /// A variant's name in a workload that feels `axes`, for example "layout:radix/read:rcu_qsbr". The mechanism is left out
-/// where it is the default.
+/// where it is the base's.
 template <class VariantType>
 std::string variant_name(FeltAxes axes) {
     std::string name;
@@ -101,7 +105,7 @@ std::string variant_name(FeltAxes axes) {
     if (axes.shootdown) {
         add("shootdown", VariantType::ShootdownTag::name);
     }
-    if (!std::is_same_v<typename VariantType::MechanismTag, typename BaseVariant::MechanismTag>) {
+    if (names_its_mechanism<VariantType>) {
         add("mechanism", VariantType::MechanismTag::name);
     }
     return name;
@@ -117,7 +121,8 @@ struct Feels {
         static constexpr bool value =
             (axes.layout || std::is_same_v<typename VariantType::LayoutTag, typename BaseVariant::LayoutTag>) &&
             (axes.read || std::is_same_v<typename VariantType::ReadPathTag, typename BaseVariant::ReadPathTag>) &&
-            (axes.shootdown || std::is_same_v<typename VariantType::ShootdownTag, typename BaseVariant::ShootdownTag>);
+            (axes.shootdown || std::is_same_v<typename VariantType::ShootdownTag, typename BaseVariant::ShootdownTag>) &&
+            (axes.mechanism || std::is_same_v<typename VariantType::MechanismTag, typename BaseVariant::MechanismTag>);
     };
 };
 

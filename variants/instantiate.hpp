@@ -14,7 +14,7 @@ class PageMap<registry_detail::NotListed> {};
 
 template <class VariantType>
 VariantEntry variant_entry() {
-    constexpr FeltAxes every_axis{.layout = true, .read = true, .shootdown = true};
+    constexpr FeltAxes every_axis{.layout = true, .read = true, .shootdown = true, .mechanism = true};
     return {variant_name<VariantType>(every_axis),
             std::string(VariantType::LayoutTag::name),
             std::string(VariantType::ReadPathTag::name),

@@ -44,8 +44,10 @@ void add_variants(WorkloadDescription& workload, MakeCell make, const std::strin
                                 policy_axis<Shootdowns>("shootdown", BaseVariant::ShootdownTag::name),
                                 policy_axis<Mechanisms>("mechanism", BaseVariant::MechanismTag::name),
                                 {"frames", "return", {"return", "keep"}}};
+        // An axis with one policy tells nobody apart.
         for (const auto& [is_felt, axis] :
-             {std::pair{felt.layout, "layout"}, std::pair{felt.read, "read"}, std::pair{felt.shootdown, "shootdown"}}) {
+             {std::pair{felt.layout, "layout"}, std::pair{felt.read, "read"}, std::pair{felt.shootdown, "shootdown"},
+              std::pair{felt.mechanism && Mechanisms::size > 1, "mechanism"}}) {
             if (is_felt) {
                 workload.axes.emplace_back(axis);
             }
@@ -65,6 +67,7 @@ void add_variants(WorkloadDescription& workload, MakeCell make, const std::strin
         add(felt.layout, "layout", Variant::LayoutTag::name);
         add(felt.read, "read", Variant::ReadPathTag::name);
         add(felt.shootdown, "shootdown", Variant::ShootdownTag::name);
+        add(names_its_mechanism<Variant>, "mechanism", Variant::MechanismTag::name);
         add(keep, "frames", frames);
         workload.subjects.push_back({variant_name<Variant>(felt) + (keep ? "/frames:keep" : ""), std::move(policies),
                                      false, [make](const Parameters& parameters) -> std::unique_ptr<Cell> {

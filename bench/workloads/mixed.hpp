@@ -192,7 +192,7 @@ inline WorkloadDescription mixed_question() {
 /// The mixed workload: every variant.
 inline WorkloadDescription mixed_workload() {
     WorkloadDescription workload = mixed_question();
-    add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true}>(
+    add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true, .mechanism = true}>(
         workload, []<class Variant>(const Parameters& parameters) {
             return std::make_unique<MixedCell>(parameters, [](const MixedShape& shape, Environment& environment) {
                 return std::make_unique<MapMixedTarget<Variant>>(shape, environment);

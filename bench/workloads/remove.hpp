@@ -340,7 +340,7 @@ inline WorkloadDescription remove_question() {
 
 /// The remove workload: every variant, memory given back or kept, and the raw calls.
 inline WorkloadDescription remove_workload() {
-    static constexpr FeltAxes felt{.layout = true, .read = true, .shootdown = true};
+    static constexpr FeltAxes felt{.layout = true, .read = true, .shootdown = true, .mechanism = true};
     WorkloadDescription workload = remove_question();
     for (const bool keep : {false, true}) {
         add_variants<felt>(

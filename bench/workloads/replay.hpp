@@ -155,7 +155,7 @@ inline WorkloadDescription replay_question() {
 /// The replay workload: every variant.
 inline WorkloadDescription replay_workload() {
     WorkloadDescription workload = replay_question();
-    add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true}>(
+    add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true, .mechanism = true}>(
         workload, []<class Variant>(const Parameters& parameters) {
             return std::make_unique<ReplayCell>(parameters,
                                                 [](const ReplayShape& shape, std::shared_ptr<const Trace> trace,

@@ -308,7 +308,7 @@ inline WorkloadDescription shootdown_question() {
 /// The shootdown workload: every policy, and the raw calls.
 inline WorkloadDescription shootdown_workload() {
     WorkloadDescription workload = shootdown_question();
-    add_variants<FeltAxes{.shootdown = true}>(workload, []<class Variant>(const Parameters& parameters) {
+    add_variants<FeltAxes{.shootdown = true, .mechanism = true}>(workload, []<class Variant>(const Parameters& parameters) {
         return std::make_unique<ShootdownCell<RevokeByPolicy<typename Variant::Shootdown>>>(parameters);
     });
     add_floor(workload, "floor:raw_mprotect_ranged", [](const Parameters& parameters) {

@@ -49,8 +49,9 @@ TEST(Selection, TheCatalogsVariantsAreFoundByFullNamesAndShortOnes) {
     WorkloadDescription workload;
     workload.name = "any";
     const auto make = []<class Variant>(const Parameters&) -> std::unique_ptr<Cell> { return nullptr; };
-    add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true}>(workload, make);
-    add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true}>(workload, make, "keep");
+    constexpr FeltAxes felt{.layout = true, .read = true, .shootdown = true, .mechanism = true};
+    add_variants<felt>(workload, make);
+    add_variants<felt>(workload, make, "keep");
     EXPECT_THAT(workload.axes, testing::ElementsAre("layout", "read", "shootdown", "frames"));
     EXPECT_EQ(workload.subjects.size(), 2 * Variants::size);
     EXPECT_THAT(selected(workload, {"layout:radix/read:rcu_qsbr"}),
