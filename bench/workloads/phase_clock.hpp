@@ -92,9 +92,12 @@ public:
         ++removals_;
     }
 
-    /// Gives each phase the counters that were read around it.
+    /// Gives each phase the counters that were read around it; one that never came, because nobody had to wait, has none.
     void add_to(std::vector<bench::Phase>& phases) const {
-        for (std::size_t phase = 0; phase < phases.size() && removals_ != 0; ++phase) {
+        for (std::size_t phase = 0; phase < phases.size(); ++phase) {
+            if (!came_[phase]) {
+                continue;
+            }
             phases[phase].counters = counters_->readings(totals_[phase]);
             phases[phase].counted_operations = removals_;
         }
@@ -110,12 +113,14 @@ private:
         const PhaseSample now = counters_->sample();
         if (open_ != Phase::count) {
             accumulate(totals_[static_cast<std::size_t>(open_)], before_, now);
+            came_[static_cast<std::size_t>(open_)] = true;
         }
         before_ = counters_->sample();  // reading is not the next phase's work
     }
 
     std::optional<PhaseCounters> counters_;
     std::array<PhaseSample, static_cast<std::size_t>(Phase::count)> totals_{};
+    std::array<bool, static_cast<std::size_t>(Phase::count)> came_{};
     PhaseSample before_{};
     std::uint64_t removals_ = 0;
     Phase open_ = Phase::count;

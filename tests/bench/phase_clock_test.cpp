@@ -18,8 +18,8 @@ std::uint64_t time_of(const PhaseClock& clock, RemovalPhase phase) {
 }
 
 /// A removal that waits for a lock in one of its passes for as long as it says.
-void remove_and_wait(PhaseClock& clock, std::chrono::milliseconds wait) {
-    PhaseMarks marks(&clock);
+void remove_and_wait(PhaseObserver& observer, std::chrono::milliseconds wait) {
+    PhaseMarks marks(&observer);
     marks.enter(RemovalPhase::mark);
     marks.enter(RemovalPhase::revoke);
     {
@@ -65,6 +65,21 @@ TEST(PhaseClock, ARemovalThatDidNotGetItsTurnIsNone) {
     PhaseClock clock;
     { const PhaseMarks marks(&clock); }
     EXPECT_TRUE(clock.phases().empty());
+}
+
+TEST(PhaseCounterMarks, APhaseThatNeverCameHasNoCountersAndIsNotSaidToLackThem) {
+    PhaseClock clock;
+    PhaseCounterMarks marks;
+    marks.open();
+    remove_and_wait(clock, std::chrono::milliseconds(0));
+    remove_and_wait(marks, std::chrono::milliseconds(0));
+    std::vector<bench::Phase> phases = clock.phases();
+    marks.add_to(phases);
+    for (const bench::Phase& phase : phases) {
+        const bool came = phase.name == "mark" || phase.name == "revoke" || phase.name == "lock" || phase.name == "flush";
+        EXPECT_EQ(phase.counters.empty(), !came) << phase.name;
+        EXPECT_EQ(phase.counted_operations, came ? 1u : 0u) << phase.name;
+    }
 }
 
 }  // namespace

@@ -129,7 +129,10 @@ TEST(RemoveWorkload, RecordsEveryPhaseInOrderWithCounters) {
     for (const auto& phase : phases) {
         names.push_back(phase["name"]);
         EXPECT_EQ(phase["operations"], 2);  // one watched removal a repetition
-        EXPECT_FALSE(phase["counters"].empty());
+        if (phase["name"] != "lock" && phase["name"] != "grace_period") {  // those come where there is something to wait for
+            ASSERT_TRUE(phase.contains("counters")) << phase["name"];
+            EXPECT_FALSE(phase["counters"].empty());
+        }
     }
     EXPECT_THAT(names, testing::ElementsAreArray(phase_names));
 }
