@@ -60,19 +60,19 @@ public:
         if (Status prepared = target_->prepare(); !prepared) {
             return tl::unexpected(prepared.error());
         }
-        const MixedTarget::Totals before = target_->totals();
+        MixedStart start{.still_warming_up = threads_, .totals = {}};
         std::vector<MixedLog> logs(threads_);
         auto reports = team.run({{"worker", threads_}}, environment.minimum_time, [&](TeamMember& member) {
-            return target_->work(plans_[member.index()], interval_ns_, member, logs[member.index()]);
+            return target_->work(plans_[member.index()], interval_ns_, member, logs[member.index()], start);
         });
         if (!reports) {
             return tl::unexpected(reports.error());
         }
-        const MixedTarget::Totals after = target_->totals();
+        const MixedTotals after = target_->totals();
         if (Status rested = target_->rest(); !rested) {
             return tl::unexpected(rested.error());
         }
-        return sample_of(*std::move(reports), logs, before, after);
+        return sample_of(*std::move(reports), logs, start.totals, after);
     }
 
     CheckOutcome check(Environment&) override {
@@ -103,8 +103,8 @@ private:
         return plan;
     }
 
-    Sample sample_of(std::vector<ThreadReport> reports, const std::vector<MixedLog>& logs, MixedTarget::Totals before,
-                     MixedTarget::Totals after) {
+    Sample sample_of(std::vector<ThreadReport> reports, const std::vector<MixedLog>& logs, MixedTotals before,
+                     MixedTotals after) {
         Sample sample;
         double operations = 0;
         NamedHistogram reads{"read_latency", "worker", {}};

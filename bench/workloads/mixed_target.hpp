@@ -7,6 +7,7 @@
 // while nobody works.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
@@ -31,13 +32,20 @@ struct MixedShape {
     unsigned processes = 0;       ///< 0: the threads work here
 };
 
+/// What a target did so far, warm-ups included.
+struct MixedTotals {
+    std::uint64_t store_reads = 0;
+    EvictionTotals evictions;
+};
+
+/// Where the members of a run meet: whoever warms up last takes the totals, before anybody can start.
+struct MixedStart {
+    std::atomic<unsigned> still_warming_up;
+    MixedTotals totals;
+};
+
 class MixedTarget {
 public:
-    struct Totals {
-        std::uint64_t store_reads = 0;
-        EvictionTotals evictions;
-    };
-
     MixedTarget() = default;
     MixedTarget(const MixedTarget&) = delete;
     MixedTarget& operator=(const MixedTarget&) = delete;
@@ -46,8 +54,9 @@ public:
     /// Maps the object and fills the frames.
     virtual Status prepare() = 0;
     /// A member's whole body: runs its plan until the run is over.
-    virtual Status work(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member, MixedLog& log) = 0;
-    virtual Totals totals() = 0;
+    virtual Status work(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member, MixedLog& log,
+                        MixedStart& start) = 0;
+    virtual MixedTotals totals() = 0;
     /// Unmaps the object until the next repetition.
     virtual Status rest() = 0;
     /// Writes everything back and compares the store with what was written. What is wrong, or empty.
@@ -94,9 +103,10 @@ public:
         return object_.load({0, std::min(shape_.pages, shape_.frames)});
     }
 
-    Status work(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member, MixedLog& log) override {
+    Status work(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member, MixedLog& log,
+                MixedStart& start) override {
         if (shape_.processes != 0) {
-            return work_in_a_worker(plan, interval_ns, member, log);
+            return work_in_a_worker(plan, interval_ns, member, log, start);
         }
         const Thread registration;
         const auto operate_here = [&](const MixedOperation& operation) { return operate(operation, log); };
@@ -107,6 +117,7 @@ public:
         {
             // Others may still warm up, and wait for a grace period on the way (invariant 8).
             const typename Thread::OfflineScope offline;
+            note_warm(start);
             member.start();
         }
         const Result<std::uint64_t> operations = work_through(plan, interval_ns, member, log, operate_here, rest_between);
@@ -114,7 +125,7 @@ public:
         return operations ? Status{} : tl::unexpected(operations.error());
     }
 
-    Totals totals() override { return {store_->total_reads(), evictor_->totals()}; }
+    MixedTotals totals() override { return {store_->total_reads(), evictor_->totals()}; }
 
     Status rest() override { return object_.detach(); }
 
@@ -140,6 +151,14 @@ public:
     }
 
 private:
+    /// The calling member has warmed up.
+    void note_warm(MixedStart& start) {
+        // [mixed-warm] release: what this member counted is seen by whoever is last; [mixed-warm] acquire, too.
+        if (start.still_warming_up.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            start.totals = totals();
+        }
+    }
+
     /// One operation. Errors: the map's.
     Status operate(const MixedOperation& operation, MixedLog& log) {
         if (operation.mapped) {
@@ -158,7 +177,8 @@ private:
         return {};
     }
 
-    Status work_in_a_worker(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member, MixedLog& log) {
+    Status work_in_a_worker(const MixedPlan& plan, std::uint64_t interval_ns, TeamMember& member, MixedLog& log,
+                            MixedStart& start) {
         Worker& worker = workers_.worker(member.index());
         if (worker_versions_.size() <= member.index()) {
             return fail(ErrorCode::system, "a worker was not told where the versions are");
@@ -175,6 +195,7 @@ private:
         if (Status warmed = worker.run(warm_up_in_worker); !warmed) {
             return warmed;
         }
+        note_warm(start);
         member.start();
         worker.start(work_in_worker);
         Status ended = stand_by(worker, member);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "bench/workloads/mixed.hpp"
 #include "tests/bench/broken_variants.hpp"
 #include "tests/bench/launch_in_child.hpp"
@@ -34,6 +36,23 @@ TEST(MixedCheck, StartsThoughAWarmUpWaitsForAGracePeriod) {
     const Launch launched =
         mix_with<BaseVariant>({"--threads=2"}, {"--pages=512", "--repetitions=100", "--min-time-ms=1"});
     EXPECT_EQ(launched.exit, 0) << launched.errors;
+}
+
+// A thread reads a page from the store once an operation at most; the warm-up reads hundreds, beside few operations.
+TEST(MixedWorkload, LeavesTheWarmUpOutOfWhatItCounts) {
+    for (const std::string processes : {"0", "1"}) {
+        const TemporaryFolder folder;
+        const Launch launched = mix_with<BaseVariant>(
+            {"--threads=1", "--processes=" + processes, "--set=interval_ns=1000000", "--set=pattern=uniform",
+             "--record=" + (folder / "record.json").string()},
+            {"--pages=512", "--repetitions=2", "--min-time-ms=20"});
+        ASSERT_EQ(launched.exit, 0) << launched.errors;
+        const auto record = nlohmann::json::parse(contents(folder / "record.json"));
+        for (const auto& repetition : record["cells"][0]["repetitions"]) {
+            EXPECT_GE(repetition["metrics"]["hit_ratio"], 0.0) << "processes=" << processes;
+            EXPECT_LE(repetition["metrics"]["removals_per_operation"], 1.0) << "processes=" << processes;
+        }
+    }
 }
 
 TEST(MixedCheck, PassesInWorkerProcesses) {
