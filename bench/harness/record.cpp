@@ -43,6 +43,9 @@ Json metrics_json(const std::vector<Metric>& metrics) {
     for (const auto& metric : metrics) {
         const bool usable = metric.value && std::isfinite(*metric.value);
         put(object, metric.name, usable ? metric.value : std::nullopt, metric.why);
+        if (usable && !metric.why.empty()) {
+            object[metric.name + "_why"] = metric.why;
+        }
     }
     return object;
 }

@@ -29,7 +29,7 @@ struct ThreadReport {
     }
 };
 
-/// A number with a name that says its unit ("bytes_per_page"); without a value, `why` says why there is none.
+/// A number with a name that says its unit ("bytes_per_page"); `why` says why there is none, or what made it what it is.
 struct Metric {
     std::string name;
     std::optional<double> value;

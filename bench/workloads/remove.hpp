@@ -57,6 +57,7 @@ public:
             }
             RemoveTarget& target = *made;
             all.logs.resize(shape_.victims);
+            all.iterations.resize(shape_.victims);
             if (Status removed = remove_repeatedly(target, environment.minimum_time, team, all); !removed) {
                 return tl::unexpected(removed.error());
             }
@@ -72,11 +73,7 @@ public:
                 }
                 marks.add_to(all.phases);
             }
-            std::vector<std::uint64_t> iterations;
-            for (const VictimLog& log : all.logs) {
-                iterations.push_back(log.iterations);
-            }
-            complain(target.finish(iterations));
+            complain(target.finish(all.iterations));
         }
         Digest digest;
         for (const std::uint64_t fact : {shape_.pages, shape_.removable(), shape_.dirty_percent, shape_.regions}) {
@@ -93,6 +90,7 @@ private:
     struct Removal {
         TimedRemoval timed;
         std::vector<ThreadReport> threads;
+        std::vector<VictimLog> logs;
         pid_t initiator = 0;  ///< its thread, by the kernel's id
         std::optional<std::uint64_t> faults{};  ///< the victims', where they are in other processes
     };
@@ -103,7 +101,8 @@ private:
         std::vector<double> interrupts;         ///< each of them, on its victims, where that can be counted
         std::vector<ThreadReport> threads;
         std::vector<ThreadReport> threads_discarded;  ///< of the last removal that does not count
-        std::vector<VictimLog> logs;
+        std::vector<VictimLog> logs;            ///< sums over the removals that count
+        std::vector<std::uint64_t> iterations;  ///< of each victim, in every removal there was
         std::vector<Phase> phases;
         LatencyHistogram latencies;
         ShootdownCost cost;
@@ -121,13 +120,13 @@ private:
         const auto deadline = Clock::now() + at_least;
         const auto end_of_patience = Clock::now() + std::max<std::chrono::nanoseconds>(at_least, patience);
         while (all.times_ns.size() < fewest_removals || Clock::now() < deadline) {
-            Result<Removal> removal = remove_once(target, team, nullptr, all.logs);
+            Result<Removal> removal = remove_once(target, team, nullptr, all);
             if (!removal) {
                 return tl::unexpected(removal.error());
             }
             const VictimEvidence evidence(removal->threads);
             const std::uint64_t time_ns = removal->timed.time.duration_ns();
-            if (!evidence.supports(removal->timed.time, all.logs)) {
+            if (!VictimEvidence::supports(removal->timed.time, removal->logs)) {
                 all.why_discarded = evidence.why_nothing_counts();
                 all.threads_discarded = std::move(removal->threads);
                 ++all.discarded;
@@ -144,6 +143,9 @@ private:
             all.cost += removal->timed.outcome.shootdown;
             all.removed += removal->timed.outcome.removed;
             all.written_back += removal->timed.outcome.written_back;
+            for (std::size_t victim = 0; victim < all.logs.size(); ++victim) {
+                all.logs[victim].add(removal->logs[victim]);
+            }
             add_run(all.threads, std::move(removal->threads));
         }
         return {};
@@ -152,10 +154,7 @@ private:
     /// One removal under the clock that goes onto the timeline, where there is one, with what its victims saw of it.
     Status remove_marked(RemoveTarget& target, ThreadTeam& team, PhaseClock& clock, Repetition& all,
                          TimelineMarks* timeline) {
-        for (VictimLog& log : all.logs) {
-            log.keep_stalls = timeline != nullptr;
-        }
-        Result<Removal> removal = remove_once(target, team, &clock, all.logs);
+        Result<Removal> removal = remove_once(target, team, &clock, all, timeline != nullptr);
         if (!removal) {
             return tl::unexpected(removal.error());
         }
@@ -164,8 +163,7 @@ private:
             const TimeSpan& whole = removal->timed.time;
             timeline->add("removal", "initiator", removal->initiator, whole.started, whole.ended);
             clock.mark(*timeline, removal->initiator);
-            for (VictimLog& log : all.logs) {
-                log.keep_stalls = false;
+            for (const VictimLog& log : removal->logs) {
                 timeline->add("at work", "victim", log.thread, log.last_run.started, log.last_run.ended);
                 for (const TimeSpan& stall : log.each_stall) {
                     timeline->add("stall", "victim", log.thread, stall.started, stall.ended);
@@ -176,18 +174,22 @@ private:
     }
 
     Status remove_watched(RemoveTarget& target, ThreadTeam& team, PhaseObserver& observer, Repetition& all) {
-        if (Result<Removal> removal = remove_once(target, team, &observer, all.logs); !removal) {
+        if (Result<Removal> removal = remove_once(target, team, &observer, all); !removal) {
             return tl::unexpected(removal.error());
         }
         return {};
     }
 
-    Result<Removal> remove_once(RemoveTarget& target, ThreadTeam& team, PhaseObserver* observer,
-                                std::vector<VictimLog>& logs) {
+    Result<Removal> remove_once(RemoveTarget& target, ThreadTeam& team, PhaseObserver* observer, Repetition& all,
+                                bool keep_stalls = false) {
         Removal removal;
+        removal.logs.resize(shape_.victims);
+        for (VictimLog& log : removal.logs) {
+            log.keep_stalls = keep_stalls;
+        }
         auto reports = team.run({{"initiator", 1}, {"victim", shape_.victims}}, {}, [&](TeamMember& member) -> Status {
             if (member.role() == "victim") {
-                return target.be_a_victim(member.index_in_role(), member, logs[member.index_in_role()]);
+                return target.be_a_victim(member.index_in_role(), member, removal.logs[member.index_in_role()]);
             }
             return initiate(target, member, observer, removal);
         });
@@ -195,6 +197,9 @@ private:
             return tl::unexpected(reports.error());
         }
         removal.threads = *std::move(reports);
+        for (std::size_t victim = 0; victim < removal.logs.size(); ++victim) {
+            all.iterations[victim] += removal.logs[victim].iterations;
+        }
         if (removal.faults) {
             disown_counters(removal.threads, *removal.faults);
         }
@@ -236,8 +241,10 @@ private:
     Sample sample_of(Repetition all) const {
         Sample sample;
         sample.phases = std::move(all.phases);
+        const Metric discarded{"removals_discarded", static_cast<double>(all.discarded), all.why_discarded};
         if (all.times_ns.empty()) {
             sample.excluded = all.why_discarded;
+            sample.metrics.push_back(discarded);
             sample.threads = std::move(all.threads_discarded);
             return sample;
         }
@@ -262,7 +269,7 @@ private:
         sample.metrics.push_back({"messages_per_operation", static_cast<double>(all.cost.messages) / each, {}});
         sample.metrics.push_back({"early_flushes_per_operation", static_cast<double>(all.cost.early_flushes) / each, {}});
         sample.metrics.push_back({"removals", each, {}});
-        sample.metrics.push_back({"removals_discarded", static_cast<double>(all.discarded), {}});
+        sample.metrics.push_back(discarded);
         sample.histograms.push_back({"latency", "initiator", all.latencies});
         if (shape_.victims != 0) {
             NamedHistogram stalls{"stall", "victim", {}};

@@ -76,6 +76,7 @@ protected:
     static Status be_a_victim_at(volatile std::uint64_t* word, TeamMember& member, VictimLog& log) {
         *word = *word;  // a fault here is not the removal's
         const std::uint64_t before = log.iterations;
+        log.prepare();
         member.start();
         suffer(log, member, [word](std::uint64_t) { return word; });
         member.stop(log.iterations - before);

@@ -3,9 +3,9 @@
 //
 // The initiator gathers the pages and flushes (that is timed), then reopens everything (that is not: granting flushes
 // nothing) and touches the pages again. Victims spin all the time. One operation is one flush; the score is the median
-// operation of the repetition over the pages it revoked; operations during which a victim did not run are discarded,
-// and counted. The floors make the raw calls on the same pages: `single` one call a page, `ranged` one call for all,
-// which for strided pages takes the hull, with the pages in between.
+// operation of the repetition over the pages it revoked; operations of whose flushes more than a tenth found a victim
+// away are discarded, and counted. The floors make the raw calls on the same pages: `single` one call a page, `ranged`
+// one call for all, which for strided pages takes the hull, with the pages in between.
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -19,19 +19,20 @@
 
 #include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
+#include "bench/workloads/flush_times.hpp"
 #include "bench/workloads/shootdown_object.hpp"
 #include "bench/workloads/victim_evidence.hpp"
 
 namespace page_map_lab::bench {
 
-/// Revokes through a shootdown policy, as remove_contig does.
-template <class ShootdownOnMachine>
+/// Revokes through a variant's shootdown policy, as remove_contig does.
+template <class Variant>
 struct RevokeByPolicy {
     static constexpr bool reaches_workers = true;
-    using Machine = typename ShootdownOnMachine::Machine;
+    using Machine = NotesFlushes<typename Variant::Machine>;
 
     static Status revoke(ShootdownObject<Machine>& object, ShootdownCost& cost) {
-        ShootdownOnMachine shootdown(Access::none);
+        typename Variant::ShootdownTag::template On<Machine> shootdown(Access::none);
         for (const auto& region : object.regions()) {
             for (std::uint64_t place = 0; place < object.revocable(); ++place) {
                 shootdown.add(*region, {object.revocable_page(place), 1});
@@ -46,7 +47,7 @@ struct RevokeByPolicy {
 /// The floor: one raw call for all the pages.
 struct RevokeRanged {
     static constexpr bool reaches_workers = false;
-    using Machine = BaseVariant::Machine;
+    using Machine = NotesFlushes<BaseVariant::Machine>;
 
     static Status revoke(ShootdownObject<Machine>& object, ShootdownCost& cost) {
         const PageRange hull = object.hull();
@@ -58,7 +59,7 @@ struct RevokeRanged {
 /// The floor: one raw call for each page.
 struct RevokeSingle {
     static constexpr bool reaches_workers = false;
-    using Machine = BaseVariant::Machine;
+    using Machine = NotesFlushes<BaseVariant::Machine>;
 
     static Status revoke(ShootdownObject<Machine>& object, ShootdownCost& cost) {
         cost += {.pages = object.revocable(), .ranges = object.revocable(), .system_calls = object.revocable()};
@@ -98,8 +99,15 @@ public:
         ShootdownObject<Machine> object(pages_, stride_, victims_, processes_);
         Result<Sample> sample = measure_once(object, environment, team);
         // A neighbour that took a victim's processor: again, as long as that is cheap.
+        std::uint64_t attempts = 0;
+        std::string why;
         while (sample && sample->excluded && std::chrono::steady_clock::now() < deadline) {
+            ++attempts;
+            why = *std::move(sample->excluded);
             sample = measure_once(object, environment, team);
+        }
+        if (sample) {
+            sample->metrics.push_back({"attempts_discarded", static_cast<double>(attempts), std::move(why)});
         }
         return sample;
     }
@@ -109,12 +117,15 @@ public:
 private:
     struct Operations {
         std::vector<TimeSpan> times;
+        FlushTimes flushes;
         ShootdownCost cost;
         std::uint64_t faults = 0;  ///< of the victims, where they are in other processes
     };
 
     Result<Sample> measure_once(ShootdownObject<Machine>& object, Environment& environment, ThreadTeam& team) {
-        Operations done;
+        constexpr std::size_t most_flushes = std::size_t{1} << 17;
+        Operations done{
+            .times = {}, .flushes = FlushTimes(proven_by_flush() ? most_flushes + most_flushes_each() : 0), .cost = {}};
         std::vector<VictimLog> logs(victims_);
         auto reports = team.run({{"initiator", 1}, {"victim", victims_}}, {}, [&](TeamMember& member) -> Status {
             if (member.role() == "victim") {
@@ -140,6 +151,7 @@ private:
             return stand_by_a_victim(object.worker(victim), object.words_in_worker(victim, inside_), member, log);
         }
         touch(const_cast<const std::byte*>(reinterpret_cast<const volatile std::byte*>(object.outside_word(victim))));
+        log.prepare();
         member.start();
         if (inside_) {
             suffer(log, member, [&](std::uint64_t step) { return object.inside_word(victim, step); });
@@ -155,6 +167,7 @@ private:
         using Clock = VictimClock;
         constexpr std::size_t most_operations = 100'000;
         done.times.reserve(most_operations);
+        const FlushTimes::Scope noting(done.flushes);
         member.start();
         for (unsigned victim = 0; victim < victims_ && processes_ != 0; ++victim) {
             await_victim(object.worker(victim));
@@ -172,12 +185,18 @@ private:
             if (outcome) {
                 outcome = object.reopen();
             }
-        } while (outcome && Clock::now() < deadline && done.times.size() < most_operations);
+        } while (outcome && Clock::now() < deadline && done.times.size() < most_operations &&
+                 (!proven_by_flush() || done.flushes.has_room_for(most_flushes_each())));
         member.stop(done.times.size());
         done.faults = object.faults_answered() - faults_before;
         member.request_stop();
         return outcome;
     }
+
+    /// Whether each flush can be held against what the victims were doing: a worker process makes its own.
+    bool proven_by_flush() const { return victims_ != 0 && processes_ == 0; }
+    /// By one operation: each page's own call, and once more where a whole region is closed instead.
+    std::size_t most_flushes_each() const { return 2 * pages_; }
 
     /// Waits a while until every victim is at work again: one whose page a policy closed may still be in its fault.
     void await_victims(const ShootdownObject<Machine>& object) const {
@@ -225,8 +244,15 @@ private:
         const VictimEvidence evidence(reports);
         std::vector<std::uint64_t> times_ns;
         NamedHistogram latency{"latency", "initiator", {}};
+        const double in_processes =
+            static_cast<double>(done.cost.system_calls) * victims_ / std::max(1U, processes_);
+        std::uint64_t met = 0;
+        std::uint64_t missed = 0;
         for (const TimeSpan& time : done.times) {
-            if (evidence.supports(time, logs)) {
+            const FlushProof proof(done.flushes.during(time), time, logs);
+            met += proof.met;
+            missed += proof.missed;
+            if (proven_by_flush() ? proof.supports_its_time() : VictimEvidence::supports(time, logs)) {
                 times_ns.push_back(time.duration_ns());
                 latency.latencies.record(times_ns.back());
             }
@@ -241,8 +267,7 @@ private:
         }
         const std::size_t operations = done.times.size();
         sample.metrics =
-            victim_metrics(evidence, logs, operations,
-                           static_cast<double>(done.cost.system_calls) * victims_ / std::max(1U, processes_));
+            victim_metrics(evidence, logs, operations, proven_by_flush() ? static_cast<double>(met) : in_processes);
         const Metric& interrupts = sample.metrics.front();
         sample.metrics.push_back(interrupts.value ? Metric{"interrupts_per_page", *interrupts.value / pages, {}}
                                                   : Metric{"interrupts_per_page", std::nullopt, interrupts.why});
@@ -250,6 +275,11 @@ private:
                                   static_cast<double>(done.cost.system_calls) / static_cast<double>(operations), {}});
         sample.metrics.push_back({"messages_per_operation",
                                   static_cast<double>(done.cost.messages) / static_cast<double>(operations), {}});
+        sample.metrics.push_back(
+            proven_by_flush()
+                ? Metric{"victims_away_per_operation", static_cast<double>(missed) / static_cast<double>(operations), {}}
+                : Metric{"victims_away_per_operation", std::nullopt,
+                         victims_ == 0 ? "there is no victim" : "the victims' processes make their flushes themselves"});
         sample.metrics.push_back({"operations", static_cast<double>(operations), {}});
         sample.metrics.push_back({"operations_discarded", static_cast<double>(operations - times_ns.size()), {}});
         sample.histograms.push_back(std::move(latency));
@@ -309,7 +339,7 @@ inline WorkloadDescription shootdown_question() {
 inline WorkloadDescription shootdown_workload() {
     WorkloadDescription workload = shootdown_question();
     add_variants<FeltAxes{.shootdown = true, .mechanism = true}>(workload, []<class Variant>(const Parameters& parameters) {
-        return std::make_unique<ShootdownCell<RevokeByPolicy<typename Variant::Shootdown>>>(parameters);
+        return std::make_unique<ShootdownCell<RevokeByPolicy<Variant>>>(parameters);
     });
     add_floor(workload, "floor:raw_mprotect_ranged", [](const Parameters& parameters) {
         return std::make_unique<ShootdownCell<RevokeRanged>>(parameters);

@@ -3,21 +3,27 @@
 // A victim increments a word of its own and looks at the clock every sixteen times. A gap between two looks that is
 // longer than a microsecond is a stall and goes into a histogram; an undisturbed gap is about 50 ns, most of it the two
 // dozen nanoseconds of reading the steady clock. So the method costs the victim about half of its speed, costs the
-// initiator nothing, and sees every interrupt (8 us here), every fault and every descheduling.
+// initiator nothing, and sees every interrupt (8 us here), every fault and every descheduling. After a stall the victim
+// asks the kernel whether it was switched out (about half a microsecond, which counts as neither stall nor work): however
+// short it is, an absence is known as one.
 //
 // Thread safety: one log per thread.
 // Invariant: the word at the end has grown by exactly the iterations that were counted: no write of a victim is lost.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <unistd.h>
 
 #include "bench/harness/latency_histogram.hpp"
 #include "bench/harness/thread_team.hpp"
+#include "impl/page_map/faults_served.hpp"
 
 namespace page_map_lab::bench {
 
@@ -32,49 +38,140 @@ struct TimeSpan {
         return std::max(VictimClock::duration::zero(), std::min(ended, other.ended) - std::max(started, other.started));
     }
     bool covers(const TimeSpan& other) const { return started <= other.started && other.ended <= ended; }
+    bool holds(VictimClock::time_point moment) const { return started <= moment && moment < ended; }
     std::uint64_t duration_ns() const {
         return static_cast<std::uint64_t>(std::chrono::nanoseconds(ended - started).count());
     }
 };
 
 inline constexpr auto stall_threshold = std::chrono::microseconds(1);
-/// Longer than interrupts take one after the other: the victim was not running.
-inline constexpr auto pause_threshold = std::chrono::microseconds(100);
+/// Longer than asking the kernel takes.
+inline constexpr auto asking_threshold = std::chrono::microseconds(3);
+/// Longer than an interrupt (up to 13 us here) and the timer's after it: the hypervisor may have had the processor, which
+/// the kernel does not count.
+inline constexpr auto pause_threshold = std::chrono::microseconds(20);
+
+/// Tells, from one look to the next, what happened to the calling thread.
+class ThreadFate {
+public:
+    struct SinceLastLook {
+        bool switched_out = false;    ///< for whatever reason
+        bool by_somebody = false;     ///< one of the reasons was that somebody else got the processor
+        bool served_a_fault = false;  ///< a region's, by the SIGSEGV handler
+    };
+
+    ThreadFate() { look(); }
+
+    /// Cost: one system call, about half a microsecond.
+    SinceLastLook look() noexcept {
+        rusage usage{};
+        ::getrusage(RUSAGE_THREAD, &usage);
+        const bool slept = std::exchange(voluntary_, usage.ru_nvcsw) != usage.ru_nvcsw;
+        const bool pushed = std::exchange(involuntary_, usage.ru_nivcsw) != usage.ru_nivcsw;
+        const std::uint64_t faults = faults_served_on_this_thread();
+        return {slept || pushed, pushed, std::exchange(faults_, faults) != faults};
+    }
+
+private:
+    long voluntary_ = 0;
+    long involuntary_ = 0;
+    std::uint64_t faults_ = 0;
+};
+
+/// A stall during which the victim was not running, or may not have been.
+struct Absence {
+    TimeSpan time;
+    bool slept_in_fault = false;  ///< it waited in a fault of its own that a region served, and nobody took its processor
+};
 
 /// What one victim saw, over one run or several.
 struct VictimLog {
+    static constexpr std::size_t most_absences = 4096;
+
     std::uint64_t iterations = 0;
     std::uint64_t stalled_ns = 0;
     std::uint64_t duration_ns = 0;
     LatencyHistogram stalls;
-    TimeSpan last_run{};             ///< from its first look at the clock to its last
-    std::vector<TimeSpan> pauses{};  ///< of the last run
-    bool keep_stalls = false;        ///< whether the next run notes when each stall was, for a timeline
+    TimeSpan last_run{};              ///< from its first look at the clock to its last
+    std::vector<Absence> absences{};  ///< of the last run, in order
+    bool absences_lost = false;       ///< there were more than fit
+    bool keep_stalls = false;         ///< whether the next run notes when each stall was, for a timeline
     std::vector<TimeSpan> each_stall{};
     pid_t thread = 0;  ///< the kernel's id, where stalls are kept
 
-    /// Whether the victim was at work from the start of `operation` to its end, but for a twentieth of it at most.
-    bool was_running_during(const TimeSpan& operation) const {
-        auto paused = VictimClock::duration::zero();
-        for (const TimeSpan& pause : pauses) {
-            paused += pause.overlap(operation);
+    /// Makes room for a run, and touches it: to be called before the run starts, so that it takes no fault of its own.
+    void prepare() {
+        absences.resize(most_absences);
+        absences.clear();
+        absences_lost = false;
+        each_stall.resize(keep_stalls ? most_absences : 0);
+        each_stall.clear();
+    }
+
+    /// A stall, and what the kernel says happened during it.
+    void note(const TimeSpan& stall, const ThreadFate::SinceLastLook& met) {
+        stalls.record(stall.duration_ns());
+        stalled_ns += stall.duration_ns();
+        if (keep_stalls && each_stall.size() < most_absences) {
+            each_stall.push_back(stall);
         }
-        return last_run.covers(operation) && paused <= (operation.ended - operation.started) / 20;
+        const bool paused = stall.ended - stall.started > pause_threshold && !met.served_a_fault;
+        if (!met.switched_out && !paused) {
+            return;
+        }
+        absences_lost = absences.size() == most_absences;
+        if (!absences_lost) {
+            absences.push_back({stall, met.served_a_fault && !met.by_somebody});
+        }
+    }
+
+    /// Whether the victim was at work at that moment: who sent it an interrupt then interrupted it.
+    bool was_running_at(VictimClock::time_point moment) const {
+        const Absence* const absence = absence_at(moment);
+        return last_run.holds(moment) && !absences_lost && absence == nullptr;
+    }
+
+    /// The absence that `moment` falls into, or nullptr.
+    const Absence* absence_at(VictimClock::time_point moment) const {
+        const auto after = std::partition_point(absences.begin(), absences.end(), [&](const Absence& absence) {
+            return absence.time.ended <= moment;
+        });
+        return after != absences.end() && after->time.holds(moment) ? &*after : nullptr;
+    }
+
+    /// Whether the victim was at work from the start of `operation` to its end. A flush without its interrupt takes about
+    /// a tenth of the time of one with it, so that a two-hundredth of the time, which is what may be missing, is a
+    /// twentieth of the interrupts. Sleeping in a fault that the operation itself caused is the policy's price, and may.
+    bool was_running_during(const TimeSpan& operation) const {
+        constexpr int share_of_time_missed = 200;
+        auto away = VictimClock::duration::zero();
+        for (const Absence& absence : absences) {
+            const bool caused_by_it = absence.slept_in_fault && absence.time.started >= operation.started;
+            away += caused_by_it ? away.zero() : absence.time.overlap(operation);
+        }
+        return last_run.covers(operation) && !absences_lost &&
+               away <= (operation.ended - operation.started) / share_of_time_missed;
+    }
+
+    /// Adds the sums of another log; runs and their absences stay apart.
+    void add(const VictimLog& other) {
+        iterations += other.iterations;
+        stalled_ns += other.stalled_ns;
+        duration_ns += other.duration_ns;
+        stalls.merge(other.stalls);
     }
 };
 
 /// Increments until the run is over (`run.stopping()`). `word(step)` is where the step-th block of sixteen increments goes.
+/// The log was prepared.
 template <class Run, class Word>
 [[gnu::noinline]] void suffer(VictimLog& log, const Run& run, Word&& word) {
     constexpr std::uint64_t increments_per_look = 16;
-    constexpr std::size_t most_pauses = 4096;
-    log.pauses.clear();
-    log.pauses.reserve(most_pauses);
-    log.each_stall.clear();
     if (log.keep_stalls) {
-        log.each_stall.reserve(most_pauses);
         log.thread = gettid();
     }
+    ThreadFate fate;
+    auto asking = VictimClock::duration::zero();
     const auto started = VictimClock::now();
     auto last = started;
     std::uint64_t step = 0;
@@ -85,23 +182,20 @@ template <class Run, class Word>
             // initiator may be touching the page.
             __atomic_store_n(counted, __atomic_load_n(counted, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
         }
-        const auto now = VictimClock::now();
+        auto now = VictimClock::now();
         if (now - last > stall_threshold) {
-            const TimeSpan gap{last, now};
-            log.stalls.record(gap.duration_ns());
-            log.stalled_ns += gap.duration_ns();
-            if (log.keep_stalls && log.each_stall.size() < most_pauses) {
-                log.each_stall.push_back(gap);
-            }
-            if (now - last > pause_threshold && log.pauses.size() < most_pauses) {
-                log.pauses.push_back(gap);
-            }
+            // Once for the stall, and again for what happened while the kernel was asked about it.
+            do {
+                log.note({last, now}, fate.look());
+                last = std::exchange(now, VictimClock::now());
+            } while (now - last > asking_threshold && !run.stopping());
+            asking += now - last;
         }
         last = now;
     } while (!run.stopping());
     log.iterations += step * increments_per_look;
     log.last_run = {started, last};
-    log.duration_ns += log.last_run.duration_ns();
+    log.duration_ns += log.last_run.duration_ns() - static_cast<std::uint64_t>(std::chrono::nanoseconds(asking).count());
 }
 
 }  // namespace page_map_lab::bench

@@ -1,14 +1,16 @@
 // What the victims of a run prove: that they ran, how often they were interrupted, and what they lost.
 //
-// A descheduled victim makes a shootdown look ten times cheaper than it is, so an operation during which one paused,
-// began late or had ended does not count; and interrupts are counted where they arrive: tlb:tlb_flush with reason 1, on
-// the victim.
+// A descheduled victim makes a shootdown look ten times cheaper than it is. So an operation whose victims were away does
+// not count; and interrupts are expected only of flushes at whose beginning the victim is proven to have been at work, and
+// counted where they arrive: tlb:tlb_flush with reason 1, on the victim.
 //
 // Thread safety: plain functions.
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,19 +51,41 @@ struct VictimEvidence {
     double context_switches;
     double page_faults;
 
-    /// Whether the victims were at work throughout an operation. A victim that faults may sleep in its fault: that is
-    /// the policy's price, so nothing can be said against it.
-    bool supports(const TimeSpan& operation, const std::vector<VictimLog>& logs) const {
-        return page_faults != 0 || std::all_of(logs.begin(), logs.end(), [&](const VictimLog& log) {
-                   return log.was_running_during(operation);
-               });
+    /// Whether the victims were at work throughout an operation.
+    static bool supports(const TimeSpan& operation, const std::vector<VictimLog>& logs) {
+        return std::all_of(logs.begin(), logs.end(),
+                           [&](const VictimLog& log) { return log.was_running_during(operation); });
     }
 
-    /// For a repetition that no operation supports.
+    /// For operations, or a whole repetition of them, that the victims do not support.
     std::string why_nothing_counts() const {
-        return "no operation had its victims at work throughout (they were switched out " +
-               std::to_string(static_cast<long>(context_switches)) +
+        return "a victim was away (they were switched out " + std::to_string(static_cast<long>(context_switches)) +
                " times): run on a quieter machine, or with fewer threads or pages";
+    }
+};
+
+/// Whom the flushes of an operation found at work, each victim counted for each flush.
+struct FlushProof {
+    std::uint64_t met = 0;     ///< at work when the flush began: an interrupt is expected
+    std::uint64_t missed = 0;  ///< away, or not proven to be there
+    std::uint64_t asleep = 0;  ///< of the missed: in a fault that the operation caused, which is the policy's price
+
+    FlushProof(std::span<const VictimClock::time_point> flushes, const TimeSpan& operation,
+               const std::vector<VictimLog>& logs) {
+        for (const VictimLog& log : logs) {
+            for (const auto flush : flushes) {
+                const Absence* const absence = log.absence_at(flush);
+                met += log.was_running_at(flush);
+                missed += !log.was_running_at(flush);
+                asleep += absence != nullptr && absence->slept_in_fault && absence->time.started >= operation.started;
+            }
+        }
+    }
+
+    /// Whether the operation cost what it costs with every victim at work, but for a tenth of the flushes at most.
+    bool supports_its_time() const {
+        constexpr std::uint64_t one_in = 10;
+        return one_in * (missed - asleep) <= met + missed;
     }
 };
 

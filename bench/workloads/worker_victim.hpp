@@ -22,8 +22,6 @@ namespace page_map_lab::bench {
 
 /// What a victim is told, and what it tells.
 struct VictimBoard {
-    static constexpr std::size_t most_pauses = 4096;
-
     std::uint64_t word_address = 0;
     std::uint64_t words = 1;         ///< it takes them in turn
     std::uint64_t stride_pages = 1;  ///< how far apart they are
@@ -35,8 +33,9 @@ struct VictimBoard {
     std::uint64_t duration_ns = 0;
     LatencyHistogram stalls;
     TimeSpan last_run{};
-    std::size_t pause_count = 0;
-    std::array<TimeSpan, most_pauses> pauses{};
+    std::size_t absence_count = 0;
+    bool absences_lost = false;
+    std::array<Absence, VictimLog::most_absences> absences{};
 };
 static_assert(std::is_trivially_destructible_v<VictimBoard>);
 
@@ -57,17 +56,19 @@ inline void suffer_in_worker(WorkerSide& side) {
                                                           step % board.words * board.stride_pages * page_size);
     };
     *word(0) = *word(0);  // a fault here is not the measured thing's
+    VictimLog log;
+    log.prepare();
     // relaxed: only says that it is at work.
     board.at_work.store(1, std::memory_order_relaxed);
-    VictimLog log;
     suffer(log, side, word);
     board.iterations = log.iterations;
     board.stalled_ns = log.stalled_ns;
     board.duration_ns = log.duration_ns;
     board.stalls = log.stalls;
     board.last_run = log.last_run;
-    board.pause_count = std::min(log.pauses.size(), board.pauses.size());
-    std::copy_n(log.pauses.begin(), board.pause_count, board.pauses.begin());
+    board.absence_count = std::min(log.absences.size(), board.absences.size());
+    board.absences_lost = log.absences_lost;
+    std::copy_n(log.absences.begin(), board.absence_count, board.absences.begin());
 }
 
 /// Waits for the end of the run, then for the end of the worker's job, which is asked to end. Errors: as Worker::wait.
@@ -110,7 +111,9 @@ inline Status stand_by_a_victim(Worker& worker, const WorkerWords& words, TeamMe
     log.duration_ns += board.duration_ns;
     log.stalls.merge(board.stalls);
     log.last_run = board.last_run;
-    log.pauses.assign(board.pauses.begin(), board.pauses.begin() + static_cast<std::ptrdiff_t>(board.pause_count));
+    log.absences.assign(board.absences.begin(),
+                        board.absences.begin() + static_cast<std::ptrdiff_t>(board.absence_count));
+    log.absences_lost = board.absences_lost;
     return {};
 }
 

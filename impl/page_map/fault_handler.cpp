@@ -10,6 +10,8 @@
 #include <optional>
 #include <stdexcept>
 
+#include "impl/page_map/faults_served.hpp"
+
 namespace page_map_lab {
 
 namespace {
@@ -21,6 +23,7 @@ struct sigaction previous_action {};
 std::mutex installing;
 bool installed = false;
 thread_local ErrorCode last_failure_of_thread = ErrorCode::system;
+thread_local std::uint64_t served_on_thread = 0;
 
 /// What the faulting instruction wanted; nothing where it was the instruction itself that could not be fetched.
 std::optional<Access> wanted_access([[maybe_unused]] const void* context) noexcept {
@@ -100,6 +103,7 @@ void handle(int signal_number, siginfo_t* information, void* context) noexcept {
             }
             const FaultOutcome outcome = domain->serve(address, *access, last_failure_of_thread);
             if (outcome == FaultOutcome::served) {
+                ++served_on_thread;
                 errno = saved_errno;
                 return;
             }
@@ -142,5 +146,7 @@ void FaultHandler::add(FaultDomain& domain) {
 }
 
 ErrorCode FaultHandler::last_failure() noexcept { return last_failure_of_thread; }
+
+std::uint64_t faults_served_on_this_thread() noexcept { return served_on_thread; }
 
 }  // namespace page_map_lab

@@ -13,7 +13,7 @@ template <class ShootdownPolicy>
 Launch shoot_down_with(std::vector<std::string> arguments = {}) {
     WorkloadDescription workload = shootdown_question();
     add_floor(workload, "floor:tested", [](const Parameters& parameters) {
-        using Revoker = RevokeByPolicy<typename WithShootdown<ShootdownPolicy>::Shootdown>;
+        using Revoker = RevokeByPolicy<WithShootdown<ShootdownPolicy>>;
         return std::make_unique<ShootdownCell<Revoker>>(parameters);
     });
     arguments.insert(arguments.end(), {"--floors", "--pages=1,40", "--repetitions=2", "--min-time-ms=1"});
