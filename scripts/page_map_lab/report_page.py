@@ -20,7 +20,6 @@ from page_map_lab.report_answers import SURE, TIED, UNCOMPARED, UNDECIDED
 from page_map_lab.report_attribution import (
     AGREEMENT,
     MOST_EXCLUDED,
-    MOST_MISSED,
     ShootdownRow,
     counts_interrupts,
     phase_table,
@@ -66,7 +65,6 @@ class Page:
             fewest_beyond=FEWEST_BEYOND,
             percentile_names=[f"p{100 * share:g}" for share in SHARES],
             agreement=round(100 * AGREEMENT),
-            most_missed=round(100 * MOST_MISSED),
             most_excluded=round(100 * MOST_EXCLUDED),
         )
         hosts = self.hosts
@@ -266,9 +264,9 @@ def _anchor(host: HostReport, workload: WorkloadReport) -> str:
 
 def shootdown_summary(rows: Sequence[ShootdownRow]) -> str:
     """How many cells agree, in one sentence."""
-    agree = sum(row.deviation is not None and abs(row.deviation) <= AGREEMENT for row in rows)
-    excluded, repetitions = sum(len(row.excluded) for row in rows), sum(row.repetitions for row in rows)
-    return f"Here {agree} of {len(rows)} cells agree, and {excluded} of {repetitions} repetitions are excluded."
+    judged = [row for row in rows if not row.returns_memory]
+    agree, excluded, trials = sum(r.agrees for r in judged), sum(r.trials_excluded for r in rows), sum(r.trials for r in rows)
+    return f"Here {agree} of {len(judged)} cells agree, and {excluded} of {trials} trials are excluded."
 
 
 def _row(row: Row) -> dict[str, Any]:

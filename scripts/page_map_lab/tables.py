@@ -33,8 +33,8 @@ PHASE_FIELDS = (
     "host", "workload", "variant", "parameters", "phase", "ns_per_operation", "flushes_sent_per_operation", "records",
 )  # fmt: skip
 SHOOTDOWN_FIELDS = (
-    "host", "mechanism", "variant", "parameters", "expected_interrupts", "counted_interrupts", "deviation", "operations",
-    "repetitions", "excluded_repetitions", "verdict", "excluded", "records",
+    "host", "workload", "mechanism", "variant", "parameters", "expected_interrupts", "counted_interrupts", "deviation",
+    "operations", "away", "repetitions", "trials", "trials_excluded", "verdict", "excluded", "records",
 )  # fmt: skip
 LATENCY_FIELDS = (
     "host", "workload", "variant", "parameters", "role", "latency", "schedule", "count", "percentile", "ns", "low", "high", "why",
@@ -194,11 +194,12 @@ def phase_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict
 
 
 def shootdown_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[dict[str, Any]]:
-    """One flat row for each cell of the shootdown workload: interrupts expected and counted."""
+    """One flat row for each cell that records both: interrupts expected and counted."""
     for host in hosts:
         for row in shootdown_table(host.workloads):
             yield {
                 "host": host.name,
+                "workload": row.key.workload,
                 "mechanism": counts_interrupts(host)[1],
                 "variant": row.variant,
                 "parameters": parameters_of(row.key),
@@ -206,8 +207,10 @@ def shootdown_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[
                 "counted_interrupts": row.counted,
                 "deviation": row.deviation,
                 "operations": row.operations,
+                "away": row.away,
                 "repetitions": row.repetitions,
-                "excluded_repetitions": len(row.excluded),
+                "trials": row.trials,
+                "trials_excluded": row.trials_excluded,
                 "verdict": row.verdict,
                 "excluded": "; ".join(f"{index.place(cell.source())}/repetitions/{r.index}: {why}" for cell, r, why in row.excluded),
                 "records": " ".join(index.place(cell.source()) for cell in row.cells),

@@ -325,6 +325,8 @@ def shootdown_launch(noise: Noise, index: int) -> dict[str, Any]:
                         "expected_interrupts_per_operation": interrupts / (0.8 if variant == "floor:raw_mprotect_ranged" else 1.0),
                         "operations": 400.0,
                         "operations_discarded": 1.0,
+                        "victims_away_per_operation": 0.0,
+                        "attempts_discarded": 0.0,
                     }
                 if pages == 512 and layout == "contiguous":
                     generator = noise.generator

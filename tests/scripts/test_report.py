@@ -189,23 +189,57 @@ def test_expected_and_counted_interrupts_are_a_table(two_node: Path, page: str) 
     assert {row["variant"] for row in wrong} == {"floor:raw_mprotect_ranged"} and float(wrong[0]["deviation"]) == pytest.approx(-0.2)
     listed = next(row for row in rows if row["variant"] == "shootdown:per_page" and "pages=512" in row["parameters"])
     assert "the victim was descheduled" in listed["excluded"] and "/repetitions/0" in listed["excluded"]
-    assert int(listed["excluded_repetitions"]) == 1 and float(listed["expected_interrupts"]) == 512
+    assert int(listed["trials_excluded"]) == 1 and float(listed["expected_interrupts"]) == 512
     assert "Expected and counted interrupts" in page
 
 
-def test_a_repetition_whose_victim_left_proves_nothing() -> None:
-    metrics = {"expected_interrupts_per_operation": 1.0, "interrupts_per_operation": 0.9, "operations": 100.0, "operations_discarded": 1.0}
+def judged(workload: str, variant: str, *repetitions: dict[str, Any]) -> report_attribution.ShootdownRow:
+    """The line of one cell whose repetitions have those metrics; "excluded" among them says why one may not be used."""
+    made = synthetic.cell(workload, variant, {"pages": 8}, [1.0] * len(repetitions))
+    for repetition, metrics in zip(made["repetitions"], repetitions, strict=True):
+        repetition["excluded"] = metrics.get("excluded")
+        repetition["metrics"] = {name: value for name, value in metrics.items() if name != "excluded"}
+    record = records._build(Path("r.json"), synthetic.record([made]), plain=False)
+    return report_attribution.shootdown_table(report_model.build([record])[0].workloads)[0]
 
-    def row(**more: float) -> report_attribution.ShootdownRow:
-        made = synthetic.cell("shootdown", "shootdown:batched", {"pages": 8}, [1.0])
-        made["repetitions"][0]["metrics"] = {**metrics, **more}
-        record = records._build(Path("r.json"), synthetic.record([made]), plain=False)
-        return report_attribution.shootdown_table(report_model.build([record])[0].workloads)[0]
 
-    assert row().verdict == "differ" and row().deviation == pytest.approx(-0.1)
-    assert row(interrupts_per_operation=0.96).verdict == "agree"
-    assert row(operations_discarded=2.0).verdict == "no proof"
-    assert "left its processor in 2 of 100" in row(operations_discarded=2.0).excluded[0][2]
+PROVEN = {
+    "expected_interrupts_per_operation": 1.0, "interrupts_per_operation": 0.9, "operations": 100.0, "operations_discarded": 3.0,
+    "victims_away_per_operation": 0.25, "attempts_discarded": 0.0,
+}  # fmt: skip
+
+
+def test_interrupts_agree_where_victims_are_proven_to_have_been_at_work() -> None:
+    differs = judged("shootdown", "shootdown:batched", PROVEN)
+    assert differs.verdict == "differ" and differs.deviation == pytest.approx(-0.1) and differs.away == 0.25
+    assert judged("shootdown", "shootdown:batched", {**PROVEN, "interrupts_per_operation": 0.96}).verdict == "agree"
+
+
+def test_attempts_that_were_thrown_away_are_excluded_and_listed() -> None:
+    agrees = {**PROVEN, "interrupts_per_operation": 1.0}
+    twice = {**agrees, "attempts_discarded": 2.0, "attempts_discarded_why": "a victim was away (twice)"}
+    found = judged("shootdown", "shootdown:batched", twice, *[agrees] * 7)
+    assert (found.trials, found.trials_excluded, found.verdict) == (10, 2, "agree, too many excluded")
+    assert found.operations == 800 and "a victim was away (twice)" in found.excluded[0][2]
+    gone = {**agrees, "excluded": "the victim slept", "attempts_discarded": 1.0}
+    found = judged("shootdown", "shootdown:batched", gone, *[agrees] * 28)
+    assert (found.trials, found.trials_excluded, found.verdict) == (30, 2, "agree")
+
+
+def test_discarded_operations_of_old_records_are_in_their_counts() -> None:
+    old = {name: value for name, value in PROVEN.items() if name != "victims_away_per_operation"}
+    found = judged("shootdown", "shootdown:batched", old)
+    assert found.verdict == "no proof" and "left its processor in 3 of 100" in found.excluded[0][2]
+
+
+def test_removals_are_held_to_the_bar_where_nothing_else_interrupts() -> None:
+    metrics = {"expected_interrupts_per_operation": 8.0, "interrupts_per_operation": 8.0, "removals": 9.0, "removals_discarded": 1.0}
+    kept = judged("remove", "layout:radix/read:rcu_qsbr/shootdown:per_page/frames:keep", metrics)
+    assert (kept.trials, kept.trials_excluded, kept.operations, kept.verdict) == (10, 1, 9, "agree")
+    returned = judged("remove", "layout:radix/read:rcu_qsbr/shootdown:per_page", {**metrics, "interrupts_per_operation": 11.0})
+    assert returned.verdict == "with the return of memory" and returned.deviation == pytest.approx(3 / 8)
+    without = judged("remove", "layout:radix/read:rcu_qsbr/shootdown:per_page/frames:keep", metrics, {"excluded": "slept", "removals_discarded": 7.0})
+    assert (without.trials, without.trials_excluded) == (17, 8)
 
 
 def test_a_set_of_counters_that_was_split_over_launches_says_which_had_what(tmp_path: Path) -> None:
