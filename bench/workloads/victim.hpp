@@ -47,9 +47,10 @@ struct TimeSpan {
 inline constexpr auto stall_threshold = std::chrono::microseconds(1);
 /// Longer than asking the kernel takes.
 inline constexpr auto asking_threshold = std::chrono::microseconds(3);
-/// Longer than an interrupt (up to 13 us here) and the timer's after it: the hypervisor may have had the processor, which
-/// the kernel does not count.
+/// Longer than an interrupt (up to 13 us here) and the timer's after it, and than usual stalls are: the hypervisor may have
+/// had the processor, which the kernel does not count.
 inline constexpr auto pause_threshold = std::chrono::microseconds(20);
+inline constexpr std::uint64_t usual_stalls_in_a_pause = 3;
 
 /// Tells, from one look to the next, what happened to the calling thread.
 class ThreadFate {
@@ -81,6 +82,7 @@ private:
 /// A stall during which the victim was not running, or may not have been.
 struct Absence {
     TimeSpan time;
+    bool switched_out = false;    ///< the kernel says so; else it was a long stall that nothing explains
     bool slept_in_fault = false;  ///< it waited in a fault of its own that a region served, and nobody took its processor
 };
 
@@ -121,8 +123,17 @@ struct VictimLog {
         }
         absences_lost = absences.size() == most_absences;
         if (!absences_lost) {
-            absences.push_back({stall, met.served_a_fault && !met.by_somebody});
+            absences.push_back({stall, met.switched_out, met.served_a_fault && !met.by_somebody});
         }
+    }
+
+    /// At a run's end: what nothing explains is no absence where stalls are usually that long, as they are where each
+    /// flush, or several in a row, stop the victim by way of the hypervisor.
+    void forgive_usual_stalls() {
+        const std::uint64_t usual_ns = stalls.quantile_ns(0.5);
+        std::erase_if(absences, [&](const Absence& absence) {
+            return !absence.switched_out && absence.time.duration_ns() <= usual_stalls_in_a_pause * usual_ns;
+        });
     }
 
     /// Whether the victim was at work at that moment: who sent it an interrupt then interrupted it.
@@ -195,6 +206,7 @@ template <class Run, class Word>
     } while (!run.stopping());
     log.iterations += step * increments_per_look;
     log.last_run = {started, last};
+    log.forgive_usual_stalls();
     log.duration_ns += log.last_run.duration_ns() - static_cast<std::uint64_t>(std::chrono::nanoseconds(asking).count());
 }
 

@@ -40,7 +40,7 @@ TEST(VictimLogTest, DoesNotSupportAnOperationThatItWasAwayFrom) {
 }
 
 TEST(VictimLogTest, ExcusesSleepInAFaultThatTheOperationCausedAndNoOther) {
-    const VictimLog log = at_work(0, 1'000, {{span_us(150, 180), /*slept_in_fault=*/true}});
+    const VictimLog log = at_work(0, 1'000, {{span_us(150, 180), /*switched_out=*/true, /*slept_in_fault=*/true}});
     EXPECT_TRUE(log.was_running_during(span_us(100, 200)));
     EXPECT_FALSE(log.was_running_during(span_us(160, 260))) << "it slept before the operation began";
 }
@@ -56,6 +56,19 @@ TEST(VictimLogTest, KnowsAnAbsenceHoweverShort) {
     EXPECT_EQ(log.absences[0].time.started, at_us(20));
     EXPECT_EQ(log.absences[1].time.started, at_us(70));
     EXPECT_EQ(log.stalls.count(), 4U);
+}
+
+TEST(VictimLogTest, ForgivesLongStallsWhereTheyAreUsual) {
+    VictimLog log;
+    for (int stall = 0; stall < 10; ++stall) {
+        log.note(span_us(100 * stall, 100 * stall + 30), {});
+    }
+    log.note(span_us(1'000, 1'030), {.switched_out = true});
+    log.note(span_us(1'100, 1'200), {});
+    log.forgive_usual_stalls();
+    ASSERT_EQ(log.absences.size(), 2U);
+    EXPECT_EQ(log.absences[0].time.started, at_us(1'000));
+    EXPECT_EQ(log.absences[1].time.started, at_us(1'100));
 }
 
 TEST(VictimLogTest, HoldsItAgainstAVictimThatSomebodyElseTookTheProcessorInAFault) {
@@ -119,7 +132,7 @@ TEST(FlushProofTest, SupportsTheTimeOfAnOperationWithATenthMissing) {
         flushes.push_back(at_us(10 * flush));
     }
     const auto with_absences_until = [&](int ended, bool asleep) {
-        return proof_of(flushes, span_us(0, 100), {at_work(0, 100, {{span_us(5, ended), asleep}})});
+        return proof_of(flushes, span_us(0, 100), {at_work(0, 100, {{span_us(5, ended), /*switched_out=*/true, asleep}})});
     };
     EXPECT_TRUE(with_absences_until(11, false).supports_its_time());
     EXPECT_FALSE(with_absences_until(21, false).supports_its_time());
