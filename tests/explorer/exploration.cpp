@@ -3,26 +3,30 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <utility>
 
 namespace page_map_lab::explorer {
 
 namespace {
 
-/// Runs as a scheduler without preemption would, but for the choices.
+/// Runs as a scheduler without preemption would, but for the choices. Beyond the last of them it goes on until it comes to a
+/// state that was visited before, if it is given those: what follows from there has been explored, or will be.
 class Systematic final : public Strategy {
 public:
-    explicit Systematic(const Choices& choices) : choices_(choices) {}
+    explicit Systematic(const Choices& choices, FingerprintSet* visited = nullptr) : choices_(choices), visited_(visited) {}
 
     unsigned choose(const Decision& decision, std::size_t position) override {
-        if (next_ < choices_.size() && choices_[next_].position == position) {
-            return choices_[next_++].core;
+        if (next_ < choices_.size()) {
+            return choices_[next_].position == position ? choices_[next_++].core : decision.usual();
+        }
+        if (visited_ != nullptr && !visited_->insert(decision.state())) {
+            return no_need;
         }
         return decision.usual();
     }
 
 private:
     const Choices& choices_;
+    FingerprintSet* visited_;
     std::size_t next_ = 0;
 };
 
@@ -97,113 +101,74 @@ bool parse(const std::string& name, Choices& choices) {
 
 }  // namespace
 
-bool Exploration::FingerprintSet::insert(std::uint64_t fingerprint) {
-    if (size_ >= most) {
-        return false;
-    }
-    if (size_ * 2 >= places_.size()) {
-        grow();
-    }
-    fingerprint = fingerprint == 0 ? 1 : fingerprint;
-    for (std::size_t at = fingerprint % places_.size();; at = (at + 1) % places_.size()) {
-        if (places_[at] == fingerprint) {
-            return false;
-        }
-        if (places_[at] == 0) {
-            places_[at] = fingerprint;
-            ++size_;
-            return true;
-        }
-    }
-}
-
-void Exploration::FingerprintSet::grow() {
-    const std::vector<std::uint64_t> before = std::exchange(places_, std::vector<std::uint64_t>(places_.size() * 2));
-    for (const std::uint64_t fingerprint : before) {
-        if (fingerprint != 0) {
-            std::size_t at = fingerprint % places_.size();
-            while (places_[at] != 0) {
-                at = (at + 1) % places_.size();
-            }
-            places_[at] = fingerprint;
-        }
-    }
-}
-
-void Exploration::run(Strategy& strategy, const std::string& name) {
+void Exploration::run(Strategy& strategy, std::function<std::string()> name) {
     Simulation& simulation = Simulation::instance();
     simulation.describe_run = [&] {
         return "  on " + variant_.name + ", scenario " + std::string(scenario_.name) + ", schedule " +
                std::to_string(explored_.runs + 1) + "\n  replay: --variant " + variant_.name + " --scenario " +
-               std::string(scenario_.name) + " --replay " + name;
+               std::string(scenario_.name) + " --replay " + name();
     };
     World world(variant_, scenario_.size_pages);
     scenario_.set_up(world);
     simulation.run(world.bodies(), strategy);
-    world.finish();
     ++explored_.runs;
     longest_ = std::max(longest_, simulation.decisions().size());
-    explored_.schedules += ended_.insert(simulation.fingerprint()) ? 1 : 0;
+    const bool ends = !simulation.ended_early();
+    world.finish(ends);
+    explored_.schedules += ends && ended_.insert(simulation.fingerprint()) ? 1 : 0;
 }
 
-bool Exploration::out_of_time(const Limits& limits) const {
-    return explored_.runs % 64 == 0 && std::chrono::steady_clock::now() > limits.deadline;
+bool Exploration::out_of_time(Clock::time_point deadline) const {
+    return explored_.runs % 64 == 0 && Clock::now() > deadline;
 }
 
-/// Level by level: first what needs no choice, then one, and so on, each level in a random order, so that a run that is
-/// stopped has seen a sample of it.
-void Exploration::explore_systematically(const Limits& limits) {
-    std::vector<Choices> level{Choices{}};
-    for (std::uint64_t depth = 0; !level.empty(); ++depth) {
-        for (std::size_t left = level.size(); left > 1; --left) {
-            std::swap(level[left - 1], level[mix(mix(limits.seed, depth), left) % left]);
+void Exploration::explore_systematically(std::size_t schedules, Clock::time_point deadline) {
+    while (explored_.schedules < schedules && !out_of_time(deadline) && !visited_.full()) {
+        if (frontier_.empty()) {
+            explored_.exhausted = !frontier_.dropped();
+            return;
         }
-        std::vector<Choices> next;
-        for (const Choices& choices : level) {
-            if (explored_.schedules >= limits.schedules || out_of_time(limits)) {
-                return;
-            }
-            Systematic strategy(choices);
-            run(strategy, name_of(choices));
-            const std::vector<Decision>& decisions = Simulation::instance().decisions();
-            for (std::size_t at = choices.empty() ? 0 : choices.back().position + 1; at < decisions.size(); ++at) {
-                const Decision& decision = decisions[at];
-                const std::uint64_t state =
-                    mix(decision.fingerprint, decision.current | decision.enabled << 8 | decision.preemptions << 16);
-                if (!visited_.insert(state)) {
-                    break;  // what follows from here has been explored, or will be
-                }
-                const unsigned preemptions = decision.preemptions + (decision.is_enabled(decision.current) ? 1U : 0U);
-                for (unsigned core = 0; core < max_cores && preemptions <= limits.preemptions; ++core) {
-                    if (decision.is_enabled(core) && core != decision.chosen) {
-                        next.push_back(choices);
-                        next.back().push_back({static_cast<std::uint32_t>(at), static_cast<std::uint8_t>(core)});
-                    }
+        const Choices choices = frontier_.take();
+        Systematic strategy(choices, limits_.states == 0 ? nullptr : &visited_);
+        run(strategy, [&] { return name_of(choices); });
+        const std::vector<Decision>& decisions = Simulation::instance().decisions();
+        for (std::size_t at = choices.empty() ? 0 : choices.back().position + 1; at < decisions.size(); ++at) {
+            const Decision& decision = decisions[at];
+            const unsigned preemptions = decision.preemptions + (decision.is_enabled(decision.current) ? 1U : 0U);
+            for (unsigned core = 0; core < max_cores; ++core) {
+                if (decision.is_enabled(core) && core != decision.chosen) {
+                    frontier_.add({static_cast<std::uint32_t>(at), static_cast<std::uint8_t>(core)}, preemptions);
                 }
             }
         }
-        level = std::move(next);
     }
-    explored_.exhausted = true;
 }
 
-void Exploration::explore_randomly(const Limits& limits, std::size_t schedules) {
+void Exploration::explore_randomly(std::size_t schedules) {
     const std::size_t wanted = explored_.schedules + schedules;
     const std::size_t about_how_long = longest_;
     // Few schedules may be all that there are.
-    const std::size_t most_turns = std::min(4 * schedules, std::max<std::size_t>(explored_.runs, 2000));
-    for (std::size_t turn = 0; turn < most_turns && explored_.schedules < wanted && !out_of_time(limits); ++turn) {
-        const std::uint64_t seed = mix(limits.seed, turn) >> 16;
+    const std::size_t most_turns = explored_.exhausted ? std::max<std::size_t>(explored_.runs / 4, 1000)
+                                                       : std::max<std::size_t>(explored_.runs, 2000);
+    for (std::size_t turn = 0;
+         turn < std::min(4 * schedules, most_turns) && explored_.schedules < wanted && !out_of_time(limits_.deadline);
+         ++turn) {
+        const std::uint64_t seed = mix(limits_.seed, turn) >> 16;
         Random strategy(seed, about_how_long);
-        run(strategy, "random:" + std::to_string(seed) + "/" + std::to_string(about_how_long));
+        run(strategy, [&] { return "random:" + std::to_string(seed) + "/" + std::to_string(about_how_long); });
     }
 }
 
-Explored Exploration::explore(const Limits& limits) {
-    Limits systematic = limits;
-    systematic.schedules -= limits.schedules / 4;
-    explore_systematically(systematic);
-    explore_randomly(limits, limits.schedules / 4);
+Explored Exploration::explore() {
+    const std::uint64_t revocations = revocations_gathered;
+    const auto now = Clock::now();
+    const bool bounded = limits_.deadline != Clock::time_point::max();
+    const std::size_t random = limits_.random ? limits_.schedules / 4 : 0;
+    const auto first_end = bounded && limits_.random ? limits_.deadline - (limits_.deadline - now) / 4 : limits_.deadline;
+    explore_systematically(limits_.schedules - random, first_end);
+    explore_randomly(random);
+    explore_systematically(limits_.schedules, limits_.deadline);
+    explored_.revokes = revocations_gathered != revocations;
     return explored_;
 }
 
@@ -215,7 +180,7 @@ bool Exploration::replay(const std::string& name) {
             return false;
         }
         Systematic strategy(choices);
-        run(strategy, name);
+        run(strategy, [&] { return name; });
         return true;
     }
     const char* from = name.c_str() + std::string("random:").size();
@@ -227,7 +192,7 @@ bool Exploration::replay(const std::string& name) {
         return false;
     }
     Random strategy(seed, about_how_long);
-    run(strategy, name);
+    run(strategy, [&] { return name; });
     return true;
 }
 

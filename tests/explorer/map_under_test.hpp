@@ -61,6 +61,9 @@ public:
     virtual std::uint64_t frames_quarantined() = 0;
 };
 
+/// How often something was added to a shootdown, in all runs of this process.
+inline std::uint64_t revocations_gathered = 0;
+
 /// What a map is made of besides its policies.
 struct MapParts {
     SimulatedMemory* memory;
@@ -71,6 +74,7 @@ struct MapParts {
 /// One variant of the catalog on the simulated machine.
 struct VariantUnderTest {
     std::string name;
+    std::string name_without_shootdown;
     std::function<std::unique_ptr<MapUnderTest>(const MapParts&)> make;
 };
 

@@ -11,6 +11,33 @@
 
 namespace page_map_lab::explorer {
 
+/// A shootdown that counts what is added to it. One that gathered nothing has nothing to do, and so a schedule in which nothing
+/// is added is the same under every shootdown.
+template <class Shootdown>
+class Noticed : public Shootdown {
+public:
+    using Shootdown::Shootdown;
+
+    template <class RegionType>
+    void add(RegionType& region, PageRange pages) {
+        ++gathered_;
+        ++revocations_gathered;
+        Shootdown::add(region, pages);
+    }
+
+    [[nodiscard]] Status flush() {
+        const std::size_t steps = Simulation::instance().steps();
+        Status done = Shootdown::flush();
+        if (gathered_ == 0 && (!done || Simulation::instance().steps() != steps)) {
+            Simulation::instance().violation("a shootdown to which nothing was added does something");
+        }
+        return done;
+    }
+
+private:
+    std::uint64_t gathered_ = 0;
+};
+
 /// A variant on the simulated machine: its policies, unchanged, in the place where Variant puts the real one.
 template <class LayoutPolicy, class ReadPathPolicy, class ShootdownPolicy>
 struct SimulatedVariant {
@@ -19,7 +46,7 @@ struct SimulatedVariant {
     using Machine = SimulatedMachine;
     using ReadPath = typename ReadPathPolicy::template On<Machine>;
     using Layout = typename LayoutPolicy::template With<ReadPath>;
-    using Shootdown = typename ShootdownPolicy::template On<Machine>;
+    using Shootdown = Noticed<typename ShootdownPolicy::template On<Machine>>;
 };
 
 template <class VariantType>
@@ -113,8 +140,8 @@ private:
 template <class LayoutPolicy, class ReadPathPolicy, class ShootdownPolicy>
 VariantUnderTest variant_under_test() {
     using Simulated = SimulatedVariant<LayoutPolicy, ReadPathPolicy, ShootdownPolicy>;
-    return {"layout:" + std::string(LayoutPolicy::name) + "/read:" + std::string(ReadPathPolicy::name) +
-                "/shootdown:" + std::string(ShootdownPolicy::name),
+    const std::string without_shootdown = "layout:" + std::string(LayoutPolicy::name) + "/read:" + std::string(ReadPathPolicy::name);
+    return {without_shootdown + "/shootdown:" + std::string(ShootdownPolicy::name), without_shootdown,
             [](const MapParts& parts) -> std::unique_ptr<MapUnderTest> {
                 return std::make_unique<MapUnderTestOf<Simulated>>(parts);
             }};

@@ -146,7 +146,7 @@ void truncate_against_load(World& world) {
             World::violation("a truncation fails for no reason");
         }
         for (const PageIndex index : {PageIndex{0}, PageIndex{1}}) {
-            const PageState& page = world.memory.page(index);
+            const PageState page = world.memory.look_at(index);
             World::expect(!page.resident || page.value == page.newest, "a page holds what was cut off");
         }
     });
@@ -216,6 +216,30 @@ void remove_against_writeback(World& world) {
     world.core([&world, region] { world.write_mapped(region, 1, 2); });
 }
 
+/// What lies between pages that are written back has no entry, and stays closed.
+void writeback_around_a_hole(World& world) {
+    const MappedRegion region = world.map_region(0, {.pages = first_pages});
+    world.before(1, [&] { world.write_mapped(region, 0, 1); });
+    world.before(1, [&] { world.write_mapped(region, 2, 2); });
+    world.core([&world] { static_cast<void>(world.map->writeback(first_pages)); });
+    world.core([&world, region] {
+        static_cast<void>(world.read_mapped(region, 1));
+        world.write_mapped(region, 0, 3);
+    });
+}
+
+/// A removal spares what is pinned, a write-back does not: the next write has to show.
+void writeback_of_a_pinned_region(World& world) {
+    const MappedRegion region = world.map_region(0, {.pages = {0, 2}, .locked = true});
+    world.before(1, [&] { world.write_mapped(region, 1, 1); });
+    world.core([&world] { static_cast<void>(world.map->writeback({0, 2})); });
+    world.core([&world, region] {
+        world.write_mapped(region, 1, 2);
+        world.write_mapped(region, 0, 3);
+    });
+    world.at_the_end([&world, region] { world.map->as_thread([&] { world.map->set_locked(region, false); }); });
+}
+
 /// A write-out fails: the page stays dirty, and in the map.
 void failed_write_against_write(World& world) {
     const MappedRegion region = world.map_region(0, {.pages = {0, 2}});
@@ -242,7 +266,7 @@ void pin_against_remove(World& world) {
     world.core([&world] { world.remove({0, 2}); });
     world.core([&world, region, pinned] {
         world.map->set_locked(region, true);
-        *pinned = world.memory.page(1);
+        *pinned = world.memory.look_at(1);
     });
     world.core([&world, region] { static_cast<void>(world.read_mapped(region, 0)); });
     world.at_the_end([&world, region, pinned] {
@@ -293,6 +317,8 @@ constexpr std::array scenarios{
     Scenario{"protect_against_remove", 3, protect_against_remove},
     Scenario{"failed_revocation_against_write", 3, failed_revocation_against_write},
     Scenario{"remove_against_writeback", 3, remove_against_writeback},
+    Scenario{"writeback_around_a_hole", 3, writeback_around_a_hole},
+    Scenario{"writeback_of_a_pinned_region", 3, writeback_of_a_pinned_region},
     Scenario{"failed_write_against_write", 3, failed_write_against_write},
     Scenario{"pin_against_remove", 3, pin_against_remove},
     Scenario{"saturating_finds", 3, saturating_finds},

@@ -101,6 +101,12 @@ std::uint64_t SimulatedMemory::read(PageIndex index, const Where& where) {
     return page.value;
 }
 
+PageState SimulatedMemory::look_at(PageIndex index, const Where& where) {
+    PageState& page = pages_[index];
+    simulation().record("looked at", {{&page, false}, {&page.in_store, false}}, where);
+    return page;
+}
+
 void SimulatedMemory::write(PageIndex index, std::uint64_t value, const Where& where) {
     PageState& page = pages_[index];
     simulation().arrive(&page, where);
@@ -228,6 +234,8 @@ void Hardware::flush(Mapping& mapping, std::size_t first, std::size_t count, con
                     simulation().record("TLB flush", {{&cached, true}}, where);
                 }
                 cached = {};
+            } else if (core != simulation().core() && core != no_core) {
+                simulation().record("no TLB flush", {{&cached, false}}, where);
             }
         }
     }
@@ -241,12 +249,15 @@ Status Hardware::set_access(std::byte* base, std::size_t bytes, Access access, c
     const std::size_t first = mapping->offset(base);
     const std::size_t count = bytes / page_size;
     simulation().arrive(&mapping->translations[first], where);
-    std::vector<Touch> touches;
+    std::vector<Touch> touches{{&mappings_, false}};
     bool takes = false;
     for (std::size_t page = first; page < first + count; ++page) {
         Translation& translation = mapping->translations[page];
         touches.push_back({&translation, true});
         takes = takes || access < translation.rights;
+    }
+    if (takes) {
+        touches.push_back({&refused_, refused_ > 0});
     }
     if (takes && refused_ > 0) {
         --refused_;
@@ -269,6 +280,7 @@ void Hardware::remove_mapping(std::byte* base, const Where& where) {
     Mapping* const mapping = mapping_of(base);
     static_cast<void>(set_access(base, mapping->pages.count * page_size, Access::none, where));
     std::erase_if(mappings_, [&](const auto& held) { return held.get() == mapping; });
+    simulation().record("unmap", {{&mappings_, true}}, where);
 }
 
 bool Hardware::readable(const std::byte* address) noexcept {
@@ -299,7 +311,7 @@ Status Hardware::copy_now(std::byte* address, const Where& where) {
     Mapping* const mapping = mapping_of(address);
     Translation& translation = mapping->at(address);
     simulation().arrive(&translation, where);
-    simulation().record("copy now", {{&translation, true}, {&mapping->memory->page(mapping->index_of(address)), false}}, where);
+    simulation().record("copy now", {{&mappings_, false}, {&translation, true}, {&mapping->memory->page(mapping->index_of(address)), false}}, where);
     if (translation.rights != Access::write) {
         return fail(ErrorCode::try_again);
     }
@@ -327,6 +339,7 @@ Status Hardware::access(std::byte* address, Access wanted, std::uint64_t& value,
         simulation().arrive(address, where);
         Mapping* const mapping = mapping_of(address);
         if (mapping == nullptr) {
+            simulation().record("nothing is mapped", {{&mappings_, false}}, where);
             return fail(ErrorCode::no_region);
         }
         Translation& translation = mapping->at(address);
@@ -334,7 +347,7 @@ Status Hardware::access(std::byte* address, Access wanted, std::uint64_t& value,
         PageState& page = mapping->memory->page(mapping->index_of(address));
         if (cached.rights < wanted) {
             if (translation.rights < wanted) {
-                simulation().record(writes ? "write faults" : "read faults", {{&translation, false}, {&cached, true}}, where);
+                simulation().record(writes ? "write faults" : "read faults", {{&mappings_, false}, {&translation, false}, {&cached, true}}, where);
                 if (Status served = fault(address, wanted); !served) {
                     return served;
                 }
@@ -342,8 +355,11 @@ Status Hardware::access(std::byte* address, Access wanted, std::uint64_t& value,
             }
             cached = {translation.rights, page.life, translation.private_copy};
         }
-        simulation().record(writes ? "write" : "read", {{&translation, false}, {&cached, true}, {&page, writes}}, where);
-        if (mapping->sharing == Sharing::copy_on_write && (writes || cached.private_copy)) {
+        const bool copying = mapping->sharing == Sharing::copy_on_write;
+        simulation().record(writes ? "write" : "read",
+                            {{&mappings_, false}, {&translation, copying && writes}, {&cached, true}, {&page, writes && !copying}},
+                            where);
+        if (copying && (writes || cached.private_copy)) {
             if (!translation.private_copy) {
                 copy_for_writing(*mapping, address, translation);
                 cached = {translation.rights, page.life, true};
@@ -387,7 +403,8 @@ void Hardware::sleep_on(const void* word, const Where& where) {
     const unsigned core = simulation().core();
     sleeps_on_[core] = word;
     simulation().record("sleeps", {{&sleeps_on_[core], true}}, where);
-    simulation().wait_until("its wake-up", [&] { return sleeps_on_[core] == nullptr; }, where);
+    const auto woken = [&] { return sleeps_on_[core] == nullptr; };
+    simulation().wait_until("its wake-up", woken, where);
     simulation().record("is awake", {{&sleeps_on_[core], false}}, where);
 }
 

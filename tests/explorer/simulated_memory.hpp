@@ -63,6 +63,10 @@ public:
     std::uint64_t read(PageIndex page, const Where& where = Where::current());
     void write(PageIndex page, std::uint64_t value, const Where& where = Where::current());
 
+    /// What is true of a page now, as part of the step that the core took last.
+    PageState look_at(PageIndex index, const Where& where = Where::current());
+
+    /// For setting up, and at the end.
     PageState& page(PageIndex index) { return pages_[index]; }
     std::map<PageIndex, PageState>& pages() noexcept { return pages_; }
 
@@ -117,7 +121,10 @@ public:
     void wake_all(const void* word, const Where& where);
 
     /// The n-th call from now on that takes rights fails, and every one after it, `count` in all.
-    void refuse_revocations(unsigned count) { refused_ = count; }
+    void refuse_revocations(unsigned count, const Where& where = Where::current()) {
+        refused_ = count;
+        Simulation::instance().record("revocations are refused, or no more", {{&refused_, true}}, where);
+    }
 
 private:
     /// A page-table entry, and what each core has of it.

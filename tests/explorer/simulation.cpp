@@ -30,9 +30,20 @@ Simulation& Simulation::instance() {
     return simulation;
 }
 
+/// Each core begins to live on its own stack and waits at its bottom, where every run finds it. From then on cores are switched
+/// by jumps, which make no system call.
 Simulation::Simulation() : table_(table_size) {
-    for (Core& core : cores_) {
+    for (unsigned number = 0; number < max_cores; ++number) {
+        Core& core = cores_[number];
         core.stack = std::make_unique<std::byte[]>(stack_bytes);
+        ucontext_t newborn;
+        ::getcontext(&newborn);
+        newborn.uc_stack.ss_sp = core.stack.get();
+        newborn.uc_stack.ss_size = stack_bytes;
+        newborn.uc_link = nullptr;
+        void (*const live_as)(Simulation*, unsigned) = &Simulation::live;
+        ::makecontext(&newborn, reinterpret_cast<void (*)()>(live_as), 2, this, number);
+        ::swapcontext(&birth_, &newborn);
     }
     decisions_.reserve(4096);
     steps_.reserve(4096);
@@ -54,11 +65,13 @@ void Simulation::begin() {
     preemptions_ = 0;
     decisions_.clear();
     steps_.clear();
+    notes_.clear();
     dead_.clear();
+    ended_early_ = false;
     for (Core& core : cores_) {
         core.finished = true;
         core.gives_way = false;
-        core.ready = nullptr;
+        core.ready = {};
         core.last_step = 0;
         core.touched = nullptr;
         core.writes = 0;
@@ -72,12 +85,14 @@ void Simulation::act_as(unsigned core, const std::function<void()>& body) {
     core_ = before;
 }
 
-void Simulation::enter(unsigned number) {
-    Simulation& simulation = instance();
-    Core& core = simulation.cores_[number];
+void Simulation::live(Simulation* simulation, unsigned number) {
+    Core& core = simulation->cores_[number];
+    if (::_setjmp(core.start) == 0) {
+        ::setcontext(&simulation->birth_);
+    }
     (*core.body)();
     core.finished = true;
-    simulation.hand_over();
+    simulation->hand_over();
 }
 
 void Simulation::run(std::span<const std::function<void()>> bodies, Strategy& strategy) {
@@ -85,27 +100,15 @@ void Simulation::run(std::span<const std::function<void()>> bodies, Strategy& st
         Core& core = cores_[number];
         core.body = &bodies[number];
         core.finished = false;
-        ::getcontext(&core.context);
-        core.context.uc_stack.ss_sp = core.stack.get();
-        core.context.uc_stack.ss_size = stack_bytes;
-        core.context.uc_link = nullptr;
-        ::makecontext(&core.context, reinterpret_cast<void (*)()>(&Simulation::enter), 1, number);
+        std::memcpy(&core.context, &core.start, sizeof(core.start));
     }
     strategy_ = &strategy;
     running_ = true;
-    // Whoever acts outside a run is finished for the run.
-    core_ = no_core;
-    const unsigned enabled = enabled_cores();
-    Decision first{fingerprint_, 0, static_cast<std::uint8_t>(enabled), 0, 0};
     // The first core to go is no preemption: nobody runs yet.
-    first.current = no_core;
-    first.chosen = static_cast<std::uint8_t>(std::has_single_bit(enabled) ? first.usual()
-                                                                          : strategy.choose(first, decisions_.size()));
-    if (!std::has_single_bit(enabled)) {
-        decisions_.push_back(first);
+    core_ = no_core;
+    if (::_setjmp(outside_) == 0) {
+        hand_over();
     }
-    core_ = first.chosen;
-    ::swapcontext(&outside_, &cores_[core_].context);
     core_ = no_core;
     running_ = false;
 }
@@ -114,7 +117,7 @@ unsigned Simulation::enabled_cores() const {
     unsigned enabled = 0;
     for (unsigned number = 0; number < max_cores; ++number) {
         const Core& core = cores_[number];
-        if (!core.finished && (core.ready == nullptr || (*core.ready)())) {
+        if (!core.finished && (!core.ready || core.ready())) {
             enabled |= 1U << number;
         }
     }
@@ -122,10 +125,12 @@ unsigned Simulation::enabled_cores() const {
 }
 
 void Simulation::switch_to(unsigned next) {
-    if (next != core_) {
-        Core& own = cores_[core_];
-        core_ = next;
-        ::swapcontext(&own.context, &cores_[next].context);
+    if (next == core_) {
+        return;
+    }
+    const unsigned before = std::exchange(core_, next);
+    if (before == no_core || ::_setjmp(cores_[before].context) == 0) {
+        ::_longjmp(cores_[next].context, 1);
     }
 }
 
@@ -143,14 +148,21 @@ void Simulation::hand_over() {
                 violation(what);
             }
         }
-        ::setcontext(&outside_);
+        ::_longjmp(outside_, 1);
     }
     if (std::has_single_bit(enabled)) {
         switch_to(static_cast<unsigned>(std::countr_zero(enabled)));
         return;
     }
     Decision decision{fingerprint_, static_cast<std::uint8_t>(core_), static_cast<std::uint8_t>(enabled), 0, preemptions_};
-    decision.chosen = static_cast<std::uint8_t>(strategy_->choose(decision, decisions_.size()));
+    if (!ended_early_) {
+        decision.chosen = static_cast<std::uint8_t>(strategy_->choose(decision, decisions_.size()));
+        ended_early_ = decision.chosen == Strategy::no_need;
+    }
+    if (ended_early_) {
+        switch_to(decision.usual());
+        return;
+    }
     if (!decision.is_enabled(decision.chosen)) {
         violation("the schedule does not fit: core " + std::to_string(decision.chosen) + " cannot go on at decision " +
                   std::to_string(decisions_.size()) + "; it was printed by another build or for another scenario");
@@ -197,7 +209,8 @@ void Simulation::record(std::string_view what, std::span<const Touch> touches, c
         return;
     }
     Core& own = cores_[core_];
-    std::uint64_t fingerprint = mix(own.last_step, core_ + 1);
+    // Where it is tells steps apart that touch what nobody has touched before.
+    std::uint64_t fingerprint = mix(own.last_step, where.line() << 3 | core_);
     for (const Touch& touch : touches) {
         const Location& location = locate(touch.location);
         fingerprint = mix(fingerprint, location.last_write);
@@ -219,10 +232,24 @@ void Simulation::record(std::string_view what, std::span<const Touch> touches, c
         own.touched = &location;
         own.touched_writes = location.writes;
     }
+    finish_step(what, fingerprint, where);
+}
+
+/// A step that depends on every one before it: what a core waits for that gives way is told by what all others have done.
+void Simulation::depend_on_all(std::string_view what, const std::source_location& where) {
+    std::uint64_t fingerprint = mix(0, where.line() << 3 | core_);
+    for (const Core& core : cores_) {
+        fingerprint = mix(fingerprint, core.last_step);
+    }
+    finish_step(what, fingerprint, where);
+}
+
+void Simulation::finish_step(std::string_view what, std::uint64_t fingerprint, const std::source_location& where) {
+    Core& own = cores_[core_];
     own.last_step = fingerprint;
     fingerprint_ += fingerprint;
     const auto at = own.touched == nullptr ? 0 : static_cast<std::size_t>(own.touched - table_.data());
-    steps_.push_back({core_, what, where.file_name(), where.line(), at, {}});
+    steps_.push_back({core_, what, where.file_name(), where.line(), at});
     if (prints_steps) {
         std::printf("%s\n", told(steps_.back()).c_str());
     }
@@ -231,7 +258,7 @@ void Simulation::record(std::string_view what, std::span<const Touch> touches, c
     }
 }
 
-void Simulation::wait_until(std::string_view what, const std::function<bool()>& ready, const std::source_location& where) {
+void Simulation::wait_until(std::string_view what, Condition ready, const std::source_location& where) {
     if (!running_) {
         if (!ready()) {
             violation("waits for " + std::string(what) + " while nobody else runs, at " + where.file_name() + ":" +
@@ -240,19 +267,20 @@ void Simulation::wait_until(std::string_view what, const std::function<bool()>& 
         return;
     }
     Core& own = cores_[core_];
-    own.ready = &ready;
+    own.ready = ready;
     own.waits_for = what;
     while (!ready()) {
         hand_over();
     }
-    own.ready = nullptr;
+    own.ready = {};
 }
 
 void Simulation::spin(const std::source_location& where) {
     const Core& own = cores_[core_];
     const Location* const location = own.touched;
     const std::uint64_t seen = own.touched_writes;
-    wait_until("a lock", [=] { return location == nullptr || location->writes != seen; }, where);
+    const auto written_to = [=] { return location == nullptr || location->writes != seen; };
+    wait_until("a lock", written_to, where);
 }
 
 void Simulation::give_way(const std::source_location& where) {
@@ -268,7 +296,7 @@ void Simulation::give_way(const std::source_location& where) {
         for (unsigned number = 0; number < max_cores; ++number) {
             const Core& core = cores_[number];
             const bool could_go_on =
-                number != core_of(own) && !core.finished && !core.gives_way && (core.ready == nullptr || (*core.ready)());
+                number != core_of(own) && !core.finished && !core.gives_way && (!core.ready || core.ready());
             if (could_go_on && core.last_step == steps_then[number]) {
                 return false;
             }
@@ -277,11 +305,16 @@ void Simulation::give_way(const std::source_location& where) {
     };
     if (running_) {
         strategy_->gives_way(core_);
+        depend_on_all("gives way", where);
     }
     own.gives_way = true;
-    wait_until("something to change", [&] { return others() != seen && had_their_turn(); }, where);
+    const auto changed = [&] { return others() != seen && had_their_turn(); };
+    wait_until("something to change", changed, where);
     own.gives_way = false;
     own.others_writes = others();
+    if (running_) {
+        depend_on_all("goes on", where);
+    }
 }
 
 void Simulation::end_life(const void* memory, std::size_t bytes) {
@@ -289,12 +322,16 @@ void Simulation::end_life(const void* memory, std::size_t bytes) {
 }
 
 void Simulation::begin_life(const void* memory, std::size_t) {
+    if (dead_.empty()) {
+        return;  // a directory has thousands of links
+    }
     std::erase_if(dead_, [&](const auto& range) { return range.first == static_cast<const std::byte*>(memory); });
 }
 
 void Simulation::note(std::string text) {
     if (running_) {
-        steps_.push_back({core_, {}, "", 0, 0, std::move(text)});
+        steps_.push_back({core_, {}, nullptr, 0, notes_.size()});
+        notes_.push_back(std::move(text));
         if (prints_steps) {
             std::printf("%s\n", told(steps_.back()).c_str());
         }
@@ -303,8 +340,8 @@ void Simulation::note(std::string text) {
 
 std::string Simulation::told(const Step& step) const {
     std::string line = "  core " + std::to_string(step.core) + "  ";
-    if (!step.note.empty()) {
-        return line + step.note;
+    if (step.file == nullptr) {
+        return line + notes_[step.location];
     }
     const char* const name = std::strrchr(step.file, '/');
     return line + "    " + (name != nullptr ? name + 1 : step.file) + ":" + std::to_string(step.line) + "  " +

@@ -11,6 +11,7 @@
 #include <ucontext.h>
 
 #include <array>
+#include <csetjmp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -48,13 +49,20 @@ struct Decision {
     bool is_enabled(unsigned core) const noexcept { return (enabled >> core & 1) != 0; }
     /// Whom a scheduler without preemption lets go on.
     unsigned usual() const noexcept;
+    /// What the rest of the run depends on, but for the preemptions that are left. Whoever cannot go on is not preempted, so
+    /// that it does not matter who that is.
+    std::uint64_t state() const noexcept {
+        return mix(fingerprint, (is_enabled(current) ? current : no_core) | enabled << 8);
+    }
 };
 
 /// Who goes on where more than one core could. `position` counts the decisions of this run.
 class Strategy {
 public:
     virtual ~Strategy() = default;
+    /// A core that can go on, or `no_need` where nobody needs to see how this run ends.
     virtual unsigned choose(const Decision& decision, std::size_t position) = 0;
+    static constexpr unsigned no_need = max_cores + 1;
     /// A core gives way: a fair strategy lets others go first from now on.
     virtual void gives_way(unsigned) {}
 };
@@ -63,6 +71,22 @@ public:
 struct Touch {
     const void* location;
     bool writes;
+};
+
+/// A condition that somebody waits for: refers to what says whether it holds, and does not keep it.
+class Condition {
+public:
+    Condition() = default;
+    template <class Holds>
+    Condition(const Holds& holds)  // NOLINT: as std::function
+        : holds_(&holds), call_([](const void* called) { return (*static_cast<const Holds*>(called))(); }) {}
+
+    explicit operator bool() const noexcept { return call_ != nullptr; }
+    bool operator()() const { return call_(holds_); }
+
+private:
+    const void* holds_ = nullptr;
+    bool (*call_)(const void*) = nullptr;
 };
 
 class Simulation {
@@ -74,7 +98,8 @@ public:
     void begin();
 
     /// Runs the cores' bodies to their ends, interleaved as `strategy` says. Every location that was touched before is as
-    /// it was; ends the process with a report where a rule is broken or nobody can go on.
+    /// it was; ends the process with a report where a rule is broken or nobody can go on. Where the strategy sees no need,
+    /// the rest is run in one go, and told nobody.
     void run(std::span<const std::function<void()>> bodies, Strategy& strategy);
 
     /// The core that acts, or no_core.
@@ -91,7 +116,7 @@ public:
     }
 
     /// Blocks the core until `ready()` holds, which is asked whenever somebody must be chosen.
-    void wait_until(std::string_view what, const std::function<bool()>& ready, const std::source_location& where);
+    void wait_until(std::string_view what, Condition ready, const std::source_location& where);
     /// A turn of a spin loop: blocks until somebody writes to what this core touched last.
     void spin(const std::source_location& where);
     /// A turn of a loop that gives way: blocks until somebody else has written anything since the core's last turn.
@@ -114,6 +139,8 @@ public:
     const std::vector<Decision>& decisions() const noexcept { return decisions_; }
     /// Of the whole run, once it has ended.
     std::uint64_t fingerprint() const noexcept { return fingerprint_; }
+    /// Whether the strategy saw no need for the run's end.
+    bool ended_early() const noexcept { return ended_early_; }
     std::size_t steps() const noexcept { return steps_.size(); }
 
 private:
@@ -125,12 +152,13 @@ private:
         std::uint64_t writes = 0;
     };
     struct Core {
-        ucontext_t context;
+        std::jmp_buf context;
+        std::jmp_buf start;  ///< where its stack is empty
         std::unique_ptr<std::byte[]> stack;
         const std::function<void()>* body = nullptr;
         bool finished = true;
         bool gives_way = false;
-        const std::function<bool()>* ready = nullptr;  ///< blocked until it holds
+        Condition ready;  ///< blocked until it holds, if there is one
         std::string_view waits_for;
         std::uint64_t last_step = 0;
         const Location* touched = nullptr;  ///< last, and how often it had been written then
@@ -143,17 +171,18 @@ private:
         std::string_view what;
         const char* file;
         unsigned line;
-        std::size_t location;
-        std::string note;
+        std::size_t location;  ///< of a note, which has no file: its place among the notes
     };
 
     Simulation();
-    static void enter(unsigned core);
+    static void live(Simulation* simulation, unsigned core);
     Location& locate(const void* address);
     unsigned enabled_cores() const;
     unsigned core_of(const Core& core) const noexcept { return static_cast<unsigned>(&core - cores_.data()); }
     void hand_over();
     void switch_to(unsigned core);
+    void finish_step(std::string_view what, std::uint64_t fingerprint, const std::source_location& where);
+    void depend_on_all(std::string_view what, const std::source_location& where);
     std::string told(const Step& step) const;
 
     static constexpr std::size_t stack_bytes = 256 * 1024;
@@ -161,7 +190,9 @@ private:
     static constexpr std::size_t most_steps = 20'000;
 
     std::array<Core, max_cores + 1> cores_;
-    ucontext_t outside_{};
+    std::jmp_buf outside_{};
+    ucontext_t birth_{};
+    bool ended_early_ = false;
     unsigned core_ = no_core;
     bool running_ = false;
     Strategy* strategy_ = nullptr;
@@ -173,6 +204,7 @@ private:
     std::uint8_t preemptions_ = 0;
     std::vector<Decision> decisions_;
     std::vector<Step> steps_;
+    std::vector<std::string> notes_;
     std::vector<std::pair<const std::byte*, std::size_t>> dead_;
 };
 

@@ -49,13 +49,13 @@ public:
 
     // --- Running ---------------------------------------------------------------------------------------------------------
     std::span<const std::function<void()>> bodies() const noexcept { return bodies_; }
-    /// Everything that must hold at rest, then everything is taken down and looked at again.
-    void finish();
+    /// Everything that must hold at rest, then everything is taken down and looked at again; or it is only taken down.
+    void finish(bool looks_closely = true);
 
     [[noreturn]] static void violation(const std::string& what) { Simulation::instance().violation(what); }
-    static void expect(bool holds, const std::string& what) {
+    static void expect(bool holds, std::string_view what) {
         if (!holds) {
-            violation(what);
+            violation(std::string(what));
         }
     }
 
