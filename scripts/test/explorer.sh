@@ -41,9 +41,22 @@ if ! found "$folder/explorer_mutant_find_keeps_the_mark" --scenario remove_again
     found=-1
 fi
 
+# What ends where it has been before must find as many schedules as what runs each to its end, and what cannot remember every
+# state must not say that it has seen them all.
+explored() { "$folder/explorer" --variant layout:radix/read:rcu/shootdown:batched --scenario "$1" --schedules 100000 --systematic "${@:2}"; }
+for scenario in remove_against_insert writeback_around_a_hole; do
+    remembered=$(explored "$scenario")
+    all=$(explored "$scenario" --states 0)
+    few=$(explored "$scenario" --states 100)
+    if [ "${remembered%% in *}" != "${all%% in *}" ] || [[ "$remembered" != *", exhausted 1 of 1 "* || "$few" == *", exhausted 1 of 1 "* ]]; then
+        printf 'explorer: %s: these contradict each other:\n%s\n%s\n%s\n' "$scenario" "$remembered" "$all" "$few" >&2
+        found=-1
+    fi
+done
+
 echo "== explorer: exploring"
 amount=(--schedules 1000)
-[ -z "$PAGE_MAP_LAB_TEST_MINUTES" ] || amount=(--schedules 100000 --seconds $((PAGE_MAP_LAB_TEST_MINUTES * 60)))
+[ -z "$PAGE_MAP_LAB_TEST_MINUTES" ] || amount=(--schedules 100000 --all --seconds $((PAGE_MAP_LAB_TEST_MINUTES * 60)))
 figures=$("$folder/explorer" "${amount[@]}" --processes "$(nproc)" --seed "$seed") || { echo "$figures"; exit 1; }
 echo "explorer: $figures, mutants found $found of $planted, all replayed"
 [ "$found" = "$planted" ]
