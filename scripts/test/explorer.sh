@@ -47,8 +47,8 @@ explored() { "$folder/explorer" --variant layout:radix/read:rcu/shootdown:batche
 for scenario in remove_against_insert writeback_around_a_hole; do
     remembered=$(explored "$scenario")
     all=$(explored "$scenario" --states 0)
-    few=$(explored "$scenario" --states 100)
-    if [ "${remembered%% in *}" != "${all%% in *}" ] || [[ "$remembered" != *", exhausted 1 of 1 "* || "$few" == *", exhausted 1 of 1 "* ]]; then
+    few=$(explored "$scenario" --states 100 --all 2> /dev/null) && few="$few, and that is enough"
+    if [ "${remembered%% in *}" != "${all%% in *}" ] || [[ "$remembered" != *", exhausted 1 of 1 "* || "$few" != *", exhausted 0 of 1 "*" seed 42" ]]; then
         printf 'explorer: %s: these contradict each other:\n%s\n%s\n%s\n' "$scenario" "$remembered" "$all" "$few" >&2
         found=-1
     fi

@@ -70,7 +70,10 @@ Totals counted(const Scenario& scenario, std::span<const VariantUnderTest* const
     return {explored.schedules, explored.runs, explored.exhausted ? variants.size() : 0, long_enough ? variants.size() : 0};
 }
 
-/// Takes group after group. Each cell gets its part of the time that is left.
+/// Most cells take a fraction of their even share of the time, and a few take several: none gets more than this.
+constexpr std::int64_t most_shares = 8;
+
+/// Takes group after group.
 Totals explore(std::span<const Group> groups, Division& division, const Asked& asked, Clock::time_point end) {
     Totals totals;
     for (std::size_t at = division.next_group++; at < groups.size(); at = division.next_group++) {
@@ -80,7 +83,7 @@ Totals explore(std::span<const Group> groups, Division& division, const Asked& a
             if (asked.seconds > 0) {
                 const auto now = Clock::now();
                 const auto left = static_cast<std::int64_t>(std::max<std::size_t>(division.cells_left, 1));
-                limits.deadline = now + (end - now) * std::min<std::int64_t>(asked.processes, left) / left;
+                limits.deadline = now + (end - now) * std::min<std::int64_t>(asked.processes * most_shares, left) / left;
             }
             const Explored explored = Exploration(*variants[first], *groups[at].scenario, limits).explore();
             const std::size_t same = explored.revokes ? 1 : variants.size() - first;
@@ -143,7 +146,7 @@ int run(int argument_count, char** arguments) {
     app.add_option("--states", limits.states, "States that are remembered of each variant and scenario; with more, nothing is exhausted. "
                    "0: none, and every schedule is run to its end");
     app.add_flag("!--systematic", limits.random, "Leaves the random part out");
-    app.add_option("--seconds", asked.seconds, "Ends after about this long, the time divided evenly");
+    app.add_option("--seconds", asked.seconds, "Ends after about this long; one variant and scenario gets at most eight times its even share");
     app.add_option("--seed", limits.seed, "Decides the random part and the order of the systematic one");
     app.add_option("--processes", asked.processes, "How many processes share the work")->check(CLI::Range(1, 256));
     app.add_option("--replay", replayed, "Runs the one schedule that a report names, and prints its steps");
