@@ -63,9 +63,9 @@ Result<std::unique_ptr<Worker>> Worker::spawn(const WorkerBounds& bounds) {
     AgentChannel& channel = *worker->channel_;
     // relaxed: only says that somebody is there; requests and jobs have orders of their own.
     const auto ready = [&] { return channel.ready.load(std::memory_order_relaxed) != 0; };
-    if (!wait_until(channel.ready, bounds.answer_within, *worker, ready)) {
+    if (!wait_until(channel.ready, bounds.start_within, *worker, ready)) {
         return fail(ErrorCode::unavailable, "worker " + std::to_string(worker->process()) + " did not set itself up within " +
-                                                std::to_string(bounds.answer_within.count()) + " ms");
+                                                std::to_string(bounds.start_within.count()) + " ms");
     }
     return worker;
 }

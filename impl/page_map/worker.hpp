@@ -84,7 +84,7 @@ public:
     /// From now on, a thread of the worker that comes to `point` stops there; WorkerPoint::none lets it go on.
     void stop_at(WorkerPoint point) noexcept;
     /// Waits until a thread has stopped at `point`; whether it has.
-    bool wait_until_stopped_at(WorkerPoint point, std::chrono::milliseconds at_most = std::chrono::seconds(30)) noexcept;
+    bool wait_until_stopped_at(WorkerPoint point, std::chrono::milliseconds at_most = std::chrono::minutes(1)) noexcept;
 
     // --- Faults ------------------------------------------------------------------------------------------------------
 

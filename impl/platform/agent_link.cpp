@@ -84,7 +84,8 @@ Result<AgentAnswer> AgentLink::answer_to(Ticket ticket) noexcept {
     using Clock = std::chrono::steady_clock;
     constexpr unsigned spins_before_sleep = 256;
     constexpr auto between_looks = std::chrono::milliseconds(2);
-    const auto deadline = Clock::now() + bounds_.answer_within;
+    const auto bound = answer_within_.load(std::memory_order_relaxed);  // relaxed: see set_answer_within
+    const auto deadline = Clock::now() + bound;
     std::optional<AgentAnswer> answer;
     bool ended = !ticket.sent_;
     for (unsigned spins = 0; !answer && !ended;) {
@@ -97,7 +98,7 @@ Result<AgentAnswer> AgentLink::answer_to(Ticket ticket) noexcept {
         } else if (state() != WorkerState::running) {
             ended = true;
         } else if (Clock::now() >= deadline) {
-            kill("it did not answer within " + std::to_string(bounds_.answer_within.count()) + " ms");
+            kill("it did not answer within " + std::to_string(bound.count()) + " ms");
         } else {
             wait_on(channel_.answered, answered,
                     std::min<Clock::duration>(between_looks, deadline - Clock::now()));

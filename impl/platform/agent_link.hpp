@@ -24,6 +24,7 @@ namespace page_map_lab {
 
 /// How long a worker is waited for, and what ends it.
 struct WorkerBounds {
+    std::chrono::milliseconds start_within{30000};  ///< until it has set itself up
     std::chrono::milliseconds answer_within{5000};  ///< a request
     std::chrono::milliseconds end_within{5000};     ///< its end after it was killed
     int kill_signal = 9;                            ///< SIGKILL; tests of what does not end take another
@@ -51,7 +52,7 @@ public:
 
     AgentLink(AgentChannel& channel, const MessageSocket& socket, const ProcessHandle& process,
               const WorkerBounds& bounds) noexcept
-        : channel_(channel), socket_(socket), process_(process), bounds_(bounds) {}
+        : channel_(channel), socket_(socket), process_(process), bounds_(bounds), answer_within_(bounds.answer_within) {}
     AgentLink(const AgentLink&) = delete;
     AgentLink& operator=(const AgentLink&) = delete;
 
@@ -61,6 +62,11 @@ public:
     /// What was noticed last, without asking: a worker that has just ended may still be said to run.
     bool runs() const noexcept { return known_state() == WorkerState::running; }
     bool lost() noexcept { return known_state() == WorkerState::lost && state() == WorkerState::lost; }
+
+    /// How long a request that is awaited from now on is waited for, instead of WorkerBounds::answer_within.
+    void set_answer_within(std::chrono::milliseconds bound) noexcept {
+        answer_within_.store(bound, std::memory_order_relaxed);  // relaxed: a number that stands for itself
+    }
 
     /// Posts a revocation, at most AgentRequest::most_ranges ranges; `await` must follow.
     Ticket post(std::span<const AgentRange> ranges) noexcept;
@@ -102,6 +108,7 @@ private:
     const ProcessHandle& process_;
     const WorkerBounds bounds_;
 
+    std::atomic<std::chrono::milliseconds> answer_within_;
     std::atomic<std::uint8_t> state_{0};
     std::mutex posting_;   // the ring's producing end
     std::uint32_t last_posted_ = 0;                               // posting

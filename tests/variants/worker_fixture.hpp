@@ -74,6 +74,10 @@ inline void stop(Worker& worker) {
     }
 }
 
+/// A worker that is slow, because its machine is, is none that does not answer.
+inline constexpr WorkerBounds patient{
+    .start_within = std::chrono::minutes(1), .answer_within = std::chrono::minutes(1), .end_within = std::chrono::minutes(1)};
+
 /// A worker with an address space in the test's map.
 struct Member {
     std::unique_ptr<Worker> worker;
@@ -82,7 +86,7 @@ struct Member {
 
 class WorkerTest : public PageMapTest {
 protected:
-    Member& spawn(const WorkerBounds& bounds = {}) {
+    Member& spawn(const WorkerBounds& bounds = patient) {
         Result<std::unique_ptr<Worker>> worker = Worker::spawn(bounds);
         if (!worker) {
             throw std::runtime_error(worker.error().text());
