@@ -5,5 +5,7 @@ source scripts/test/common.sh
 
 build_preset dev stress test_stress # dev: removed pages are poisoned after their flush
 build/dev/tests/stress/test_stress --gtest_brief=1
-seconds=$((${PAGE_MAP_LAB_TEST_MINUTES:-0} * 60))
-build/dev/tests/stress/stress --seconds $((seconds > 0 ? seconds : 25))
+minutes=${PAGE_MAP_LAB_TEST_MINUTES:-0}
+bound=(--seconds 25)
+[ "$minutes" -eq 0 ] || bound=(--seconds $((60 * minutes)) --least-kills 200 --least-kills-in-each 50)
+build/dev/tests/stress/stress "${bound[@]}"

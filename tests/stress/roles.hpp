@@ -29,14 +29,23 @@ public:
     };
     static std::string_view name_of(Role role);
 
-    StressThread(Role role, unsigned writer, std::uint64_t seed, std::deque<StressedObject>& objects, ThreadTrace& trace)
-        : role_(role), writer_(writer), random_(seed), objects_(objects), trace_(trace), worker_(writer, objects, trace) {}
+    /// The parent's worker is waited for within `patience`.
+    StressThread(Role role, unsigned writer, std::uint64_t seed, std::deque<StressedObject>& objects,
+                 std::chrono::milliseconds patience, ThreadTrace& trace)
+        : role_(role),
+          writer_(writer),
+          random_(seed),
+          objects_(objects),
+          trace_(trace),
+          worker_(writer, objects, patience, trace) {}
 
     /// One operation.
     void step();
     /// After the last one.
     void finish();
 
+    /// How many operations the parent's workers have done since it was asked last.
+    std::uint64_t workers_done_since() noexcept { return worker_.done_since(); }
     std::uint64_t steps() const noexcept { return trace_.begun(); }
     const StressOutcome& outcome() const noexcept { return outcome_; }
 

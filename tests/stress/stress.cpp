@@ -18,6 +18,9 @@ using Role = StressThread::Role;
 // Operations that a thread takes from a run's bound at a time.
 constexpr std::uint64_t share = 16;
 
+// Who rests for others to do more, does so for so long at a time: a wake-up is a disturbance, too.
+constexpr auto rest = std::chrono::milliseconds(20);
+
 bool disturbs(Role role) { return role == Role::mapper || role == Role::evictor || role == Role::keeper; }
 
 std::vector<Role> roles_of(unsigned workers, unsigned processes) {
@@ -74,7 +77,9 @@ StressOutcome run_stress(const MakeMap& make, const StressOptions& options) {
     std::deque<StressThread> threads;
     for (unsigned number = 0; number < roles.size(); ++number) {
         traces.emplace_back(std::string(StressThread::name_of(roles[number])) + " " + std::to_string(number));
-        threads.emplace_back(roles[number], number, options.seed * 1'000'003 + number, objects, traces.back());
+        threads.emplace_back(roles[number], number, options.seed * 1'000'003 + number, objects,
+                             std::chrono::milliseconds(options.hang) / 2,  // a silent worker is named, not who waits for it
+                             traces.back());
     }
     std::atomic<bool> stop{false};
     std::atomic<std::uint64_t> taken{0};
@@ -85,10 +90,12 @@ StressOutcome run_stress(const MakeMap& make, const StressOptions& options) {
         running.emplace_back([&, number] {
             start.arrive_and_wait();
             const auto registration = objects.front().map().register_thread();
-            const std::uint64_t one_in = disturbs(roles[number]) ? options.disturb_one_in : 0;
+            const bool rests = disturbs(roles[number]) || roles[number] == Role::parent;
+            const std::uint64_t one_in = rests ? options.disturb_one_in : 0;
             StressThread& thread = threads[number];
             // relaxed, all: they only count, and end the loop
             while (!stop.load(std::memory_order_relaxed)) {
+                taken.fetch_add(thread.workers_done_since(), std::memory_order_relaxed);
                 const std::uint64_t taken_by_all = taken.load(std::memory_order_relaxed);
                 if (options.operations != 0 && taken_by_all >= options.operations) {
                     break;
@@ -96,7 +103,7 @@ StressOutcome run_stress(const MakeMap& make, const StressOptions& options) {
                 if (thread.steps() * one_in > taken_by_all) {
                     const auto offline = objects.front().map().offline_scope();
                     traces[number].rest();
-                    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                    std::this_thread::sleep_for(rest);
                     continue;
                 }
                 taken.fetch_add(share, std::memory_order_relaxed);

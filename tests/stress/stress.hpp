@@ -22,11 +22,11 @@ using MakeMap = std::function<std::unique_ptr<AnyPageMap>(const AnyPageMap::Opti
 
 struct StressOptions {
     std::chrono::duration<double> time{1};  ///< ends after so long
-    std::uint64_t operations = 0;           ///< or after so many, where this is not 0, however long it takes
+    std::uint64_t operations = 0;           ///< or after so many, the workers' too, where this is not 0, however long it takes
     unsigned workers = 3;                   ///< readers, writers and faulters, in turns; at least one of each
     unsigned processes = 0;                 ///< worker processes that are killed now and then; the nursery has to run
-    /// The mapper, the evictor and the keeper each do one in so many of the operations: where a shootdown takes milliseconds
-    /// they are all that a run would do. 0: they do as many as they can.
+    /// The mapper, the evictor, the keeper and the parents each do one in so many of the operations: where a shootdown takes
+    /// milliseconds they are all that a run would do. 0: they do as many as they can.
     std::uint64_t disturb_one_in = 0;
     unsigned frames_percent = 50;           ///< frames for so many of an object's pages, but for the one that fits
     std::uint64_t seed = 1;

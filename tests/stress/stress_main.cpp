@@ -1,6 +1,8 @@
 // Every variant under stress, in turns: `stress [--seconds N | --operations N] [--variant TEXT] [--seed S] [--workers N]`.
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <random>
 #include <string>
@@ -22,6 +24,8 @@ int main(int argument_count, char** arguments) {
     std::uint64_t seed = std::random_device{}();
     std::uint64_t hang_seconds = 60;
     std::uint64_t disturb_one_in = 0;
+    std::uint64_t least_kills = 0;
+    std::uint64_t least_kills_in_each = 1;
     unsigned workers = 3;
     unsigned processes = 2;
     unsigned frames_percent = 50;
@@ -33,8 +37,10 @@ int main(int argument_count, char** arguments) {
     app.add_option("--seed", seed, "of the threads' choices");
     app.add_option("--workers", workers, "readers, writers and faulters, in turns")->check(CLI::Range(3, 12));
     app.add_option("--disturb-one-in", disturb_one_in,
-                   "the mapper, the evictor and the keeper each do one in so many of the operations");
+                   "the mapper, the evictor, the keeper and the parents each do one in so many of the operations");
     app.add_option("--processes", processes, "worker processes that are killed now and then")->check(CLI::Range(0, 4));
+    app.add_option("--least-kills", least_kills, "fewer kills of worker processes fail the run, where there are any");
+    app.add_option("--least-kills-in-each", least_kills_in_each, "the same, of kills in a fault, in a write, in a shootdown");
     app.add_option("--frames-percent", frames_percent, "frames for so many of an object's pages")
         ->check(CLI::Range(1, 100));
     app.add_option("--hang-seconds", hang_seconds, "a thread in one operation for so long hangs")
@@ -87,5 +93,12 @@ int main(int argument_count, char** arguments) {
                 total.kills_in_writes, total.kills_in_shootdowns);
     std::printf("stress: seconds %.0f, operations %lu, evictions %lu, kills %lu, stale %lu, lost %lu, leaked %lu\n",
                 took.count(), total.operations, total.evictions, total.kills, total.stale, total.lost, total.leaked);
-    return total.clean() ? 0 : 1;
+    const bool enough_kills =
+        processes == 0 || (total.kills >= least_kills && std::min({total.kills_in_faults, total.kills_in_writes,
+                                                                   total.kills_in_shootdowns}) >= least_kills_in_each);
+    if (!enough_kills) {
+        std::fprintf(stderr, "stress: fewer than %lu kills, or than %lu in one of the places: run it for longer\n", least_kills,
+                     least_kills_in_each);
+    }
+    return total.clean() && enough_kills ? 0 : 1;
 }

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 namespace page_map_lab::stress {
 namespace {
@@ -70,11 +71,12 @@ Status WorkerParent::step(std::mt19937_64& random, StressOutcome& outcome) {
 
 Status WorkerParent::begin(std::uint64_t seed) {
     trace_.begin("make a worker", 0, 0);
-    Result<std::unique_ptr<Worker>> worker = Worker::spawn();
+    Result<std::unique_ptr<Worker>> worker = Worker::spawn({.start_within = patience_, .answer_within = patience_, .end_within = patience_});
     if (!worker) {
         return tl::unexpected(std::move(worker.error()));
     }
     worker_ = *std::move(worker);
+    counted_ = 0;
     space_ = objects_.front().map().space_of(*worker_);
     auto& assignment = worker_->blackboard<Assignment>();
     assignment.object_count = objects_.size();
@@ -115,7 +117,7 @@ Status WorkerParent::kill(std::mt19937_64& random, StressOutcome& outcome) {
         worker_->stop_at(point);
         const bool stopped = worker_->wait_until_stopped_at(point, std::chrono::seconds(2));
         worker_->signal(SIGKILL);
-        if (!worker_->wait_for_end(std::chrono::seconds(30))) {
+        if (!worker_->wait_for_end(patience_)) {
             return fail(ErrorCode::system, "a worker that was killed does not end");
         }
         ++outcome.kills;
@@ -134,11 +136,20 @@ Status WorkerParent::finish(StressOutcome& outcome) {
     {
         const auto offline = objects_.front().map().offline_scope();
         worker_->request_stop();
-        if (Status ended = worker_->wait(); !ended) {
+        if (Status ended = worker_->wait(patience_); !ended) {
             return ended;
         }
     }
     return bury(outcome);
+}
+
+std::uint64_t WorkerParent::done_since() noexcept {
+    if (worker_ == nullptr) {
+        return 0;
+    }
+    // relaxed: a count to look at.
+    const std::uint64_t done = worker_->blackboard<Assignment>().operations.load(std::memory_order_relaxed);
+    return done - std::exchange(counted_, done);
 }
 
 Status WorkerParent::bury(StressOutcome& outcome) {
