@@ -61,6 +61,7 @@ TEST_F(ThreadTeamTest, NobodyLeavesTheStartBeforeAllHaveEnteredIt) {
 }
 
 TEST_F(ThreadTeamTest, StopsATimeBoundRunNotBeforeItsTime) {
+    const auto before = std::chrono::steady_clock::now();
     const auto reports = team_.run({{"any", several()}}, 5ms, [](TeamMember& member) -> Status {
         std::uint64_t turns = 0;
         member.start();
@@ -70,9 +71,10 @@ TEST_F(ThreadTeamTest, StopsATimeBoundRunNotBeforeItsTime) {
         member.stop(turns);
         return {};
     });
+    // A member may come to the start, or hear of the end, later than the others: its own time says nothing.
+    EXPECT_GE(std::chrono::steady_clock::now() - before, 5ms);
     ASSERT_TRUE(reports);
     for (const auto& report : *reports) {
-        EXPECT_GE(report.duration_ns, 4'000'000U);
         EXPECT_GT(report.operations, 0U);
         EXPECT_GT(report.cpu_ns, 0U);
     }
