@@ -117,7 +117,6 @@ Result<const Subject*> find_subject(const WorkloadDescription& workload, const s
 }
 
 Result<std::vector<Parameters>> sweep(const WorkloadDescription& workload, const Options& options) {
-    constexpr std::size_t most_points = 100000;
     std::vector<Parameters> points(1);
     for (const auto& axis : workload.parameters) {
         auto values = options.real_size ? axis.real : axis.smoke;
@@ -129,7 +128,7 @@ Result<std::vector<Parameters>> sweep(const WorkloadDescription& workload, const
             values = *std::move(parsed);
         }
         // Before the points are made: an absurd sweep would not fit into memory.
-        if (const std::size_t longer = points.size() * values.size(); longer > most_points) {
+        if (const std::size_t longer = points.size() * values.size(); longer > workload.most_points) {
             return fail(ErrorCode::usage, "the sweep has at least " + std::to_string(longer) + " points: shorten its lists");
         }
         std::vector<Parameters> extended;

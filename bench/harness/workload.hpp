@@ -88,6 +88,7 @@ struct WorkloadDescription {
     Score score;
     std::vector<Subject> subjects{};
     bool takes_trace = false;
+    std::size_t most_points = 100'000;  ///< of a sweep; a longer one is refused before any of it is made
     bool plants = false;  ///< whether its cells obey planted_parameter (planted.hpp)
 
     /// Whether this point of the sweep can be run at all. Errors: usage, naming the parameter and the way out.

@@ -35,6 +35,6 @@ unit_tests() {
 }
 
 lint_tests='lint or structure or layer_order' # how the tests of the structure are named
-python_tests() { # selection
-    /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$(nproc)" tests/scripts -k "$1"
+python_tests() { # selection, and what else pytest is told
+    /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$(nproc)" tests/scripts -k "$1" "${@:2}"
 }

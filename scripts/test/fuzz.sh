@@ -1,5 +1,5 @@
 #!/bin/bash
-# everything that reads a file or text of others, fed with nonsense (--minutes: that long for each of the C++ targets)
+# everything that reads a file or text of others, fed with nonsense (--minutes: that long, or 10 million times, for each target)
 set -euo pipefail
 source scripts/test/common.sh
 
@@ -8,7 +8,7 @@ executions=100000 # of each target in the short form, which ends after half a mi
 declare -A longest=([trace]=4096 [iolog]=4096 [interrupts]=2048 [placement]=256 [command_line]=1024) # bytes
 minutes=${PAGE_MAP_LAB_TEST_MINUTES:-}
 bound=(-runs=$executions -max_total_time=30)
-[ -z "$minutes" ] || bound=(-max_total_time=$((60 * minutes)))
+[ -z "$minutes" ] || bound=(-runs=10000000 -max_total_time=$((60 * minutes)))
 
 build_preset fuzz "${targets[@]/#/fuzz_}"
 work=build/fuzz/work
@@ -48,8 +48,23 @@ for target in "${targets[@]}"; do
 done
 
 echo "== what the scripts read"
-python_tests untrusted || failed+=(scripts)
+examples=0
+scripts_read() { # what else pytest is told
+    python_tests untrusted --hypothesis-show-statistics "$@" > "$work/scripts.log" 2>&1 || { tail -n 60 "$work/scripts.log"; return 1; }
+    examples=$((examples + $(sed -n 's/.* \([0-9]*\) passing examples.*/\1/p' "$work/scripts.log" | paste -sd+) + 0))
+}
+if [ -z "$minutes" ]; then
+    scripts_read || failed+=(scripts)
+fi
+end=$((SECONDS + 60 * ${minutes:-0}))
+while [ $SECONDS -lt $end ]; do
+    seed=${SEED:-$RANDOM$RANDOM}
+    scripts_read --hypothesis-seed="$seed" || { failed+=("scripts, with --hypothesis-seed=$seed") && break; }
+    [ -z "${SEED:-}" ] || break
+done
+echo "scripts: $examples executions"
 properties=$(/usr/bin/python3 -m pytest -q -p no:cacheprovider --collect-only tests/scripts -k untrusted | grep -c '::' || true)
 
-echo "fuzz: targets ${#targets[@]} and $properties properties, executions $total, findings ${#failed[@]}"
+[ ${#failed[@]} -eq 0 ] || printf 'fuzz: failed: %s\n' "${failed[@]}" >&2
+echo "fuzz: targets ${#targets[@]} and $properties properties, executions $total and $examples, findings ${#failed[@]}"
 [ ${#failed[@]} -eq 0 ]

@@ -85,8 +85,14 @@ TEST(Selection, RealSizeSweepsRealValues) {
 
 TEST(Selection, AnAbsurdlyLongSweepIsRefused) {
     Options options;
-    options.lists = {{"size", "1..4000"}, {"threads", "1..4000"}};
-    EXPECT_FALSE(sweep(toy_workload(), options));
+    options.lists = {{"size", "1..400"}, {"threads", "1..250"}};
+    const auto longest = sweep(toy_workload(), options);
+    ASSERT_TRUE(longest);
+    EXPECT_EQ(longest->size(), 100'000U);
+    options.lists["size"] = "1..401";
+    const auto refused = sweep(toy_workload(), options);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("100250 points"), std::string::npos) << refused.error().message;
 }
 
 TEST(ParameterAxis, UnderstandsSuffixesRangesAndLists) {

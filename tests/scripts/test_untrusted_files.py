@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,13 @@ JSON = st.recursive(
     max_leaves=6,
 )
 BYTES = st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass"))
+# A short run tries the same every time; a long one is many, each with its --hypothesis-seed (scripts/test/fuzz.sh).
+LONG = bool(os.environ.get("PAGE_MAP_LAB_TEST_MINUTES"))
 QUICK = settings(
-    max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-FEW = settings(QUICK, max_examples=40)
+    max_examples=3000 if LONG else 150, deadline=None, derandomize=not LONG, database=None, print_blob=LONG,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+FEW = settings(QUICK, max_examples=800 if LONG else 40)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
