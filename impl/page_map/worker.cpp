@@ -159,7 +159,11 @@ void Worker::attend(FaultDomain& domain) noexcept {
                                    {socket_.descriptor(), POLLIN, 0}}};
     const auto& [over, ended, asked] = watched;
     for (;;) {
-        if (::poll(watched.data(), watched.size(), -1) < 0 && errno != EINTR) {
+        if (::poll(watched.data(), watched.size(), -1) < 0) {
+            if (errno == EINTR) {
+                continue;  // what is said of the files is of the last time
+            }
+            static_cast<void>(agent_.kill("its faults cannot be waited for"));  // or a fault of its would wait for ever
             return;
         }
         if (over.revents != 0 || ended.revents != 0) {

@@ -55,7 +55,7 @@ AgentAnswer Agent::map(const AgentRequest& request) noexcept {
     char nothing = 0;
     // Sent before the request was posted, and nobody else receives here.
     if (Status received = socket_.receive_object(nothing, &files); !received || files.empty()) {
-        return failed(ErrorCode::malformed, 0);
+        return failed(ErrorCode::system, EMFILE);  // the file was lost on the way, for want of room for it
     }
     const bool open = request.kind == AgentRequest::Kind::map_open;
     const int flags = (request.sharing == Sharing::shared ? MAP_SHARED : MAP_PRIVATE) | MAP_NORESERVE;

@@ -12,7 +12,7 @@ namespace page_map_lab {
 namespace {
 
 struct NurseryRequest {
-    enum class Kind : std::uint8_t { fork_child, reap } kind = Kind::fork_child;
+    enum class Kind : std::uint8_t { fork_child, reap, abandon } kind = Kind::fork_child;
     Nursery::Entry entry = nullptr;
     pid_t child = -1;
 };
@@ -76,6 +76,13 @@ NurseryAnswer reap_one(const NurseryRequest& request) {
     return answer;
 }
 
+/// Ends a child that nobody can reach.
+NurseryAnswer abandon_one(const NurseryRequest& request) {
+    ::kill(request.child, SIGKILL);
+    ::waitpid(request.child, nullptr, 0);
+    return {};
+}
+
 /// Serves requests until the process it was forked from is gone.
 [[noreturn]] void be_the_nursery(MessageSocket socket) {
     ::prctl(PR_SET_NAME, "nursery");
@@ -87,9 +94,12 @@ NurseryAnswer reap_one(const NurseryRequest& request) {
             ::_exit(0);
         }
         ProcessHandle handle;
-        const NurseryAnswer answer = request.kind == NurseryRequest::Kind::reap
-                                         ? reap_one(request)
-                                         : fork_one(socket, request, std::move(files), handle);
+        NurseryAnswer answer;
+        switch (request.kind) {
+            case NurseryRequest::Kind::fork_child: answer = fork_one(socket, request, std::move(files), handle); break;
+            case NurseryRequest::Kind::reap: answer = reap_one(request); break;
+            case NurseryRequest::Kind::abandon: answer = abandon_one(request); break;
+        }
         const int number = handle.descriptor();
         if (!socket.send_object(answer, number >= 0 ? std::span(&number, 1) : std::span<const int>())) {
             ::_exit(0);
@@ -143,7 +153,13 @@ Result<ProcessHandle> Nursery::fork_child(Entry entry, std::span<const int> file
     if (!done) {
         return fail(ErrorCode::unavailable, "the nursery of worker processes is gone: start the program again");
     }
-    if (answer.failure != 0 || received.empty()) {
+    if (answer.failure == 0 && received.empty()) {  // its handle was lost on the way, for want of room for files
+        NurseryAnswer ignored;
+        static_cast<void>(socket_.send_object(NurseryRequest{NurseryRequest::Kind::abandon, nullptr, answer.child}) &&
+                          socket_.receive_object(ignored));
+        answer.failure = EMFILE;
+    }
+    if (answer.failure != 0) {
         return fail(ErrorCode::system, "a worker process could not be forked: raise ulimit -u or -n", answer.failure);
     }
     return ProcessHandle(answer.child, std::move(received.front()));
