@@ -32,10 +32,12 @@ say "measuring"
 code=0
 said=$(scripts/lab run --waive all "$@") || code=$?
 folder=${said##*$'\n'}
-[ -z "$said" ] || printf '%s\n' "$said" >&2
 if [ ! -d "$folder" ]; then
-    exit "$((code ? code : 2))"
+    # Nothing was measured: a refusal has said why, and what --help or --dry-run has to say is the answer.
+    [ -z "$said" ] || printf '%s\n' "$said"
+    exit "$code"
 fi
+printf '%s\n' "$said" >&2
 say "writing the report"
 scripts/lab report "$folder"
 exit "$code"

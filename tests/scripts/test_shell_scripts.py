@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -26,6 +27,31 @@ def test_test_sh_refuses_unknown_parts(arguments: tuple[str, ...]) -> None:
 def test_install_sh_refuses_unknown_sets() -> None:
     finished = subprocess.run([SCRIPTS[2], "nonsense"], capture_output=True, text=True, check=False)
     assert finished.returncode == 2 and finished.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "printed", "reported"),
+    [
+        ("usage: lab run", 0, "usage: lab run\n", False),
+        ("", 2, "", False),
+        ("1 of 1 launches\nmeasured", 0, "the report\n", True),
+        ("1 of 1 launches\nmeasured", 5, "the report\n", True),
+    ],
+)
+def test_run_sh_reports_what_was_measured_and_says_what_was_not(
+    tmp_path: Path, said: str, code: int, printed: str, reported: bool
+) -> None:
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    (tmp_path / "measured").mkdir()
+    shutil.copy(SCRIPTS[0], scripts)
+    lab = f"case $1 in run) printf '%s' '{said}'; exit {code};; report) echo the report; touch reported;; esac"
+    for name, body in (("install.sh", ""), ("lab", lab)):
+        (scripts / name).write_text(f"#!/bin/bash\n{body}\n")
+        (scripts / name).chmod(0o755)
+    finished = subprocess.run([scripts / "run.sh", "--anything"], capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stdout) == (code, printed)
+    assert (tmp_path / "reported").exists() == reported
 
 
 def test_continuous_integration_runs_the_tests_and_nothing_else() -> None:
