@@ -69,19 +69,20 @@ public:
         if (frame_count == 0) {
             throw std::runtime_error("a frame table of 0 frames holds no page: give it at least one");
         }
-        if (frame_count < std::numeric_limits<std::size_t>::max() / sizeof(PageType)) {
-            pages_ = static_cast<PageType*>(arena.allocate(table_bytes(), alignof(PageType)));
+        if (frame_count < std::numeric_limits<std::size_t>::max() / sizeof(PageType) - page_size) {
+            table_ = static_cast<PageType*>(arena.allocate(table_bytes(), alignof(PageType)));
         }
-        if (pages_ == nullptr) {
+        if (table_ == nullptr) {
             throw std::runtime_error("no memory for the descriptors of " + std::to_string(frame_count) +
                                      " frames: ask for fewer");
         }
+        pages_ = table_ + arena.displacement_lines();
         std::uninitialized_value_construct_n(pages_, frame_count + 1);
     }
 
     ~FrameTable() {
         std::destroy_n(pages_, frame_count_ + 1);
-        arena_.release(pages_, table_bytes(), alignof(PageType));
+        arena_.release(table_, table_bytes(), alignof(PageType));
     }
 
     FrameTable(const FrameTable&) = delete;
@@ -160,7 +161,9 @@ private:
         page.owner = nullptr;
     }
 
-    std::size_t table_bytes() const noexcept { return (frame_count_ + 1) * sizeof(PageType); }
+    std::size_t table_bytes() const noexcept {
+        return (arena_.displacement_lines() + frame_count_ + 1) * sizeof(PageType);
+    }
 
     std::uint64_t read(const std::uint64_t& count) noexcept {
         lock_.lock();
@@ -171,7 +174,8 @@ private:
 
     NodeArena& arena_;
     std::uint64_t frame_count_;
-    PageType* pages_ = nullptr;
+    PageType* table_ = nullptr;
+    PageType* pages_ = nullptr;  // in the table: frame 0, which is never handed out
     MapLock<Machine> lock_;
     FrameNumber free_head_ = 0;
     FrameNumber never_used_ = 1;

@@ -131,6 +131,11 @@ Status MemoryPolicy::apply(const Topology& topology, void* memory, std::size_t b
     return {};
 }
 
+void leave_memory_to_system(const Topology& topology) noexcept {
+    hwloc_set_membind(topology.native(), hwloc_topology_get_topology_nodeset(topology.native()), HWLOC_MEMBIND_DEFAULT,
+                      HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET);
+}
+
 std::vector<unsigned> MemoryPolicy::asked_nodes(const Topology& topology) const {
     if (kind_ == Kind::node) {
         return {node_};

@@ -47,6 +47,9 @@ private:
     unsigned node_ = 0;
 };
 
+/// From now on memory that the calling thread touches first comes from where the system chooses.
+void leave_memory_to_system(const Topology& topology) noexcept;
+
 /// How many resident pages of [memory, memory + bytes) each node holds, by move_pages; pages that are not there yet are
 /// not counted. Errors: system or denied, with the call that failed. Cost: about 100 ns a page.
 Result<std::map<unsigned, std::uint64_t>> observed_pages_by_node(const void* memory, std::size_t bytes);

@@ -73,12 +73,16 @@ const Topology& topology_of_this_system() {
 
 /// What a binding needs, checked before the first extent is asked for.
 std::optional<Topology> topology_to_bind_with(const NodeArena::Options& options) {
-    if (options.numa_node == NodeArena::Options::any_node) {
+    const bool any_node = options.numa_node == NodeArena::Options::any_node;
+    if (any_node && !options.interleave) {
         return std::nullopt;
     }
     const Topology& topology = options.topology != nullptr ? *options.topology : topology_of_this_system();
     if (const Status bindable = topology.bindable(); !bindable) {
         throw std::runtime_error(bindable.error().text());
+    }
+    if (any_node) {
+        return topology;
     }
     const auto nodes = topology.numa_nodes();
     for (const unsigned node : nodes) {
@@ -89,6 +93,13 @@ std::optional<Topology> topology_to_bind_with(const NodeArena::Options& options)
     throw std::runtime_error("node arena: memory node " + std::to_string(options.numa_node) +
                              " is not one that this process may use: choose among the " +
                              std::to_string(nodes.size()) + " nodes that lstopo shows");
+}
+
+MemoryPolicy policy_of(const NodeArena::Options& options) {
+    if (options.numa_node != NodeArena::Options::any_node) {
+        return MemoryPolicy::on_node(static_cast<unsigned>(options.numa_node));
+    }
+    return options.interleave ? MemoryPolicy::parse("interleave").value() : MemoryPolicy();
 }
 
 }  // namespace
@@ -102,6 +113,9 @@ struct NodeArena::State : extent_hooks_t {
     std::string binding_error;  // written before the arena exists or under its lock
     unsigned arena = 0;
     int flags = 0;
+    unsigned displacement_lines = 0;
+    std::mutex extents_lock;
+    std::vector<std::span<const std::byte>> extents;
     std::atomic<std::size_t> budget_bytes;
     std::atomic<std::size_t> charged_bytes{0};
 
@@ -112,8 +126,9 @@ struct NodeArena::State : extent_hooks_t {
     explicit State(const Options& options)
         : extent_hooks_t{},
           topology(topology_to_bind_with(options)),
-          policy(topology ? MemoryPolicy::on_node(static_cast<unsigned>(options.numa_node)) : MemoryPolicy()),
+          policy(policy_of(options)),
           huge_pages(options.huge_pages),
+          displacement_lines(options.displacement_lines),
           budget_bytes(options.budget_bytes) {}
 
     void create_arena();
@@ -145,6 +160,11 @@ bool NodeArena::State::prepare(void* extent, std::size_t bytes) noexcept {
                 Error{ErrorCode::system, errno, "node arena: this kernel has no huge pages: turn them off"}.text();
             return false;
         }
+        if (!huge_pages) {
+            madvise(extent, bytes, MADV_NOHUGEPAGE);  // where it fails there are none
+        }
+        const std::lock_guard lock(extents_lock);
+        extents.emplace_back(static_cast<const std::byte*>(extent), bytes);
         return true;
     } catch (...) {
         return false;
@@ -306,6 +326,15 @@ std::size_t NodeArena::active_bytes() const {
     }
     refresh_statistics();
     return arena_statistic(state_->arena, "pactive") * control<std::size_t>("arenas.page").value_or(page_size);
+}
+
+unsigned NodeArena::displacement_lines() const noexcept {
+    return state_->displacement_lines;
+}
+
+std::vector<std::span<const std::byte>> NodeArena::extents() const {
+    const std::lock_guard lock(state_->extents_lock);
+    return state_->extents;
 }
 
 bool NodeArena::supply_is_malloc() noexcept {

@@ -6,12 +6,15 @@
 // Invariants:
 //   1. What `allocate` returns is zeroed, and lies in extents that were bound to the node before anyone touched them.
 //   2. Nothing is purged while the arena lives: giving pages back interrupts other processors inside a run.
+//   3. Its pages are of the usual size, whatever the system prefers, unless huge ones are asked for.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "impl/core/error.hpp"
 
@@ -30,7 +33,9 @@ public:
         int numa_node = any_node;                                            ///< OS index; any_node: no binding
         std::size_t budget_bytes = std::numeric_limits<std::size_t>::max();  ///< see set_budget_bytes
         bool huge_pages = false;                                             ///< back the extents with MADV_HUGEPAGE
+        bool interleave = false;             ///< extents from all nodes in turn; numa_node is any_node then
         const Topology* topology = nullptr;  ///< to bind with; nullptr: this system's, discovered when first needed
+        unsigned displacement_lines = 0;     ///< see displacement_lines()
     };
 
     /// Throws std::runtime_error, with the way out, where the arena or its binding cannot be had.
@@ -58,6 +63,13 @@ public:
     std::size_t allocated_bytes() const;
     /// Bytes of the arena's pages that hold allocations: allocated_bytes() and what is free between them.
     std::size_t active_bytes() const;
+
+    /// By how many cache lines the first object of whoever takes many from this arena should lie further on than it would,
+    /// so that the luck of a layout can be varied. A wish: nodes move by whole nodes, and not where the supply is malloc.
+    unsigned displacement_lines() const noexcept;
+
+    /// What the arena has mapped so far, whether or not it was touched. Empty where the supply is malloc.
+    std::vector<std::span<const std::byte>> extents() const;
 
     /// Whether the supply is malloc, because a sanitizer is to see each allocation. Nothing is bound then.
     static bool supply_is_malloc() noexcept;

@@ -42,6 +42,7 @@ public:
                                      std::strerror(errno) +
                                      "): use layout radix, or allow it with ulimit -v and vm.overcommit_memory");
         }
+        ::madvise(memory_, bytes_, MADV_NOHUGEPAGE);  // as the nodes of other layouts; where it fails there are none
     }
     ~Reservation() { ::munmap(memory_, bytes_); }
     Reservation(const Reservation&) = delete;
@@ -72,12 +73,13 @@ public:
     static constexpr std::uint64_t max_pages = std::uint64_t{1} << 32;
 
     /// Throws std::runtime_error where `pages` is past max_pages or cannot be reserved.
-    FlatArray(NodeArena&, std::uint64_t pages)
+    FlatArray(NodeArena& arena, std::uint64_t pages)
         : capacity_(checked(pages)),
-          slot_memory_(capacity_ * sizeof(Slot<Machine>)),
+          displacement_bytes_(arena.displacement_lines() * cache_line_size),
+          slot_memory_(displacement_bytes_ + capacity_ * sizeof(Slot<Machine>)),
           claimed_memory_((capacity_ + 63) / 64 * sizeof(std::uint64_t)),
           // Zeroed memory is an array of empty slots; constructing them would touch all of it.
-          slots_(static_cast<Slot<Machine>*>(slot_memory_.memory())),
+          slots_(reinterpret_cast<Slot<Machine>*>(static_cast<std::byte*>(slot_memory_.memory()) + displacement_bytes_)),
           claimed_(static_cast<std::uint64_t*>(claimed_memory_.memory())) {}
 
     Slot<Machine>* find_slot(PageIndex index) const noexcept {
@@ -126,7 +128,7 @@ public:
 
     /// Bytes that take memory, of slots and of the claimed map.
     std::size_t memory_bytes() const {
-        return slot_memory_.resident_bytes(claimed_end_ * sizeof(Slot<Machine>)) +
+        return slot_memory_.resident_bytes(displacement_bytes_ + claimed_end_ * sizeof(Slot<Machine>)) +
                claimed_memory_.resident_bytes((claimed_end_ + 63) / 64 * sizeof(std::uint64_t));
     }
 
@@ -142,6 +144,7 @@ private:
     }
 
     std::uint64_t capacity_;
+    std::size_t displacement_bytes_;  // of the first slot in its memory, as the arena wishes
     Reservation slot_memory_;
     Reservation claimed_memory_;
     Slot<Machine>* slots_;

@@ -51,8 +51,9 @@ public:
             return nullptr;
         }
         Slab& slab = *open_;
-        const unsigned position = static_cast<unsigned>(std::countr_zero(slab.free));
-        slab.free &= slab.free - 1;
+        const int first = first_position();
+        const int position = (std::countr_zero(std::rotr(slab.free, first)) + first) % 64;
+        slab.free &= ~(std::uint64_t{1} << position);
         if (slab.free == 0) {
             unlink(open_, slab, &Slab::open);
         }
@@ -169,6 +170,11 @@ private:
         Guard& operator=(const Guard&) = delete;
         MapLock<Machine>& lock;
     };
+
+    /// Where in a slab the search for a free node begins, around its end: the arena's displacement, in nodes.
+    int first_position() const noexcept {
+        return static_cast<int>(arena_.displacement_lines() * cache_line_size / node_bytes % nodes_per_slab);
+    }
 
     static Slab& slab_of(const void* node) noexcept {
         return *reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(node) & ~std::uintptr_t{slab_bytes - 1});

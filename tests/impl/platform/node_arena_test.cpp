@@ -13,6 +13,7 @@
 #include <cstring>
 #include <fstream>
 #include <latch>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -76,6 +77,58 @@ TEST(NodeArena, a_bound_arena_has_the_policy_of_its_node_and_an_unbound_one_has_
             ASSERT_NE(in_unbound.objects[each], nullptr);
             EXPECT_EQ(policy_mode_at(in_bound.objects[each]), MPOL_BIND) << bytes;
             EXPECT_EQ(policy_mode_at(in_unbound.objects[each]), MPOL_DEFAULT) << bytes;
+        }
+    }
+}
+
+TEST(NodeArena, an_interleaved_arena_takes_its_pages_from_all_nodes_in_turn) {
+    SKIP_WHERE_SUPPLY_IS_MALLOC();
+    NodeArena arena({.interleave = true});
+    const Allocations some(arena, 20, 512);
+    EXPECT_EQ(policy_mode_at(some.objects.front()), MPOL_INTERLEAVE);
+}
+
+/// Whether the mapping that holds `address` has this flag in /proc/self/smaps; nothing where the kernel does not say.
+std::optional<bool> mapping_has_flag(const void* address, const std::string& flag) {
+    std::ifstream maps("/proc/self/smaps");
+    bool inside = false;
+    for (std::string text; std::getline(maps, text);) {
+        std::uintptr_t begin = 0;
+        std::uintptr_t end = 0;
+        if (std::sscanf(text.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+            const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+            inside = begin <= wanted && wanted < end;
+        } else if (inside && text.starts_with("VmFlags:")) {
+            return (text + " ").find(" " + flag + " ") != std::string::npos;
+        }
+    }
+    return std::nullopt;
+}
+
+TEST(NodeArena, pages_are_of_the_usual_size_unless_huge_ones_are_asked_for) {
+    SKIP_WHERE_SUPPLY_IS_MALLOC();
+    if (!std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled")) {
+        GTEST_SKIP() << "this kernel has no huge pages to refuse";
+    }
+    NodeArena usual;
+    NodeArena huge({.huge_pages = true});
+    for (const std::size_t bytes : {512UL, 8UL << 20}) {
+        EXPECT_EQ(mapping_has_flag(Allocations(usual, 1, bytes).objects.front(), "nh"), true) << bytes;
+        EXPECT_EQ(mapping_has_flag(Allocations(huge, 1, bytes).objects.front(), "nh"), false) << bytes;
+    }
+}
+
+TEST(NodeArena, its_extents_hold_all_that_it_hands_out) {
+    SKIP_WHERE_SUPPLY_IS_MALLOC();
+    NodeArena arena;
+    for (const std::size_t bytes : {64UL, 512UL, 3UL << 20}) {
+        const Allocations some(arena, 20, bytes);
+        const auto extents = arena.extents();
+        for (const void* object : some.objects) {
+            const auto* const first = static_cast<const std::byte*>(object);
+            EXPECT_TRUE(std::any_of(extents.begin(), extents.end(), [&](const auto& extent) {
+                return extent.data() <= first && first + bytes <= extent.data() + extent.size();
+            })) << bytes;
         }
     }
 }
