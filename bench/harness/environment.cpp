@@ -2,9 +2,12 @@
 
 #include <cerrno>
 #include <new>
+#include <random>
 #include <stdexcept>
 
 #include <hwloc.h>
+
+#include "impl/core/page_index.hpp"
 
 namespace page_map_lab::bench {
 
@@ -39,8 +42,7 @@ MemoryScope::MemoryScope(const Topology& topology, const MemoryPolicy& policy, u
 
 MemoryScope::~MemoryScope() {
     if (bound_) {
-        hwloc_set_membind(topology_.native(), hwloc_topology_get_topology_nodeset(topology_.native()),
-                          HWLOC_MEMBIND_DEFAULT, HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET);
+        leave_memory_to_system(topology_);
     }
 }
 
@@ -59,12 +61,37 @@ void Environment::forget(const void* range) {
     if (placed == placed_.end()) {
         return;
     }
-    if (const auto observed = page_map_lab::observed_pages_by_node(range, placed->second)) {
+    observe(range, placed->second);
+    placed_.erase(placed);
+}
+
+void Environment::observe(const void* range, std::size_t bytes) {
+    if (const auto observed = page_map_lab::observed_pages_by_node(range, bytes)) {
         for (const auto& [node, pages] : *observed) {
             observed_pages_[node] += pages;
         }
     }
-    placed_.erase(placed);
+}
+
+void Environment::observe(const NodeArena& arena) {
+    for (const auto extent : arena.extents()) {
+        observe(extent.data(), extent.size());
+    }
+}
+
+NodeArena::Options Environment::arena_options() const {
+    constexpr std::uint64_t lines_in_a_page = page_size / cache_line_size;
+    std::mt19937_64 random(seed);
+    NodeArena::Options options{.topology = &topology,
+                               .displacement_lines = static_cast<unsigned>(random() % lines_in_a_page)};
+    const bool is_choice = topology.numa_nodes().size() > 1 && topology.is_this_system();
+    if (const auto kind = memory.kind(); kind == MemoryPolicy::Kind::node) {
+        options.numa_node = static_cast<int>(memory.asked_nodes(topology).front());
+    } else if (is_choice) {
+        options.interleave = kind == MemoryPolicy::Kind::interleave;
+        options.numa_node = options.interleave ? NodeArena::Options::any_node : static_cast<int>(home_node);
+    }
+    return options;
 }
 
 }  // namespace page_map_lab::bench

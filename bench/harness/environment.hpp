@@ -16,13 +16,14 @@
 #include "bench/harness/timeline_marks.hpp"
 #include "impl/core/error.hpp"
 #include "impl/platform/memory_placement.hpp"
+#include "impl/platform/node_arena.hpp"
 #include "impl/platform/topology.hpp"
 
 namespace page_map_lab::bench {
 
 /// While it lives, memory that the calling thread touches first comes from where --memory says, allocators' included.
 /// For `local` on a machine with several nodes that is `home_node`, wherever this thread happens to run. The harness
-/// holds one around Cell::set_up.
+/// holds one around Cell::set_up and Cell::measure.
 class MemoryScope {
 public:
     /// Throws std::runtime_error where the system refuses.
@@ -71,7 +72,14 @@ public:
     void remember(const void* range, std::size_t bytes) { placed_[range] = bytes; }
     void forget(const void* range);
 
-    /// Where the resident pages of all ranges were when they were forgotten, by NUMA node.
+    /// What every arena of a fixture is made with: bound to where --memory says (for `local` as MemoryScope has it), and
+    /// displaced by as much as the seed says, so that the luck of a layout shows as variance between launches.
+    NodeArena::Options arena_options() const;
+    /// Counts the resident pages of a range, or of all that an arena mapped, for the read-back: before they go.
+    void observe(const void* range, std::size_t bytes);
+    void observe(const NodeArena& arena);
+
+    /// Where the resident pages of all ranges were when they were forgotten or observed, by NUMA node.
     const std::map<unsigned, std::uint64_t>& observed_pages_by_node() const { return observed_pages_; }
 
 private:

@@ -119,7 +119,7 @@ Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescrip
         ->check(CLI::Range(1, 100000));
     app.add_option("--min-time-ms", options.minimum_time_ms, "How long a repetition runs")
         ->check(CLI::Range(1, 3600000));
-    app.add_option("--seed", options.seed, "Decides keys and order");
+    app.add_option("--seed", options.seed, "Decides keys, order and where in their pages nodes lie");
     app.add_option("--heap-padding", options.heap_padding_bytes, "Bytes to take before set-up, so that the heap lies elsewhere")
         ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 30));
     // Not in --help: a planted twin is no variant to compare others with.

@@ -212,6 +212,7 @@ void Session::measure(LiveCell& live, unsigned repetition) {
     std::optional<std::string> beside_excluded;
     const auto measure_own = [&] {
         live.result.failed = failure_of([&]() -> Status {
+            const MemoryScope scope(environment_.topology, environment_.memory, environment_.home_node);
             const InterruptSpan interrupts;
             auto measured = live.cell->measure(environment_, team_, repetition);
             if (!measured) {
@@ -224,6 +225,7 @@ void Session::measure(LiveCell& live, unsigned repetition) {
     };
     const auto measure_beside = [&] {
         live.result.failed = failure_of([&]() -> Status {
+            const MemoryScope scope(environment_.topology, environment_.memory, environment_.home_node);
             auto measured = live.beside->measure(environment_, team_, repetition);
             if (!measured) {
                 return tl::unexpected(measured.error());

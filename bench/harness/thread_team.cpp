@@ -13,6 +13,7 @@
 #include "impl/core/check.hpp"
 #include "impl/page_map/machine.hpp"
 #include "impl/platform/counters.hpp"
+#include "impl/platform/memory_placement.hpp"
 
 namespace page_map_lab::bench {
 namespace {
@@ -106,6 +107,7 @@ struct ThreadTeam::Worker {
     }
 
     void serve() {
+        leave_memory_to_system(topology);  // it was made under a MemoryScope, and inherits the policy of who makes it
         for (bool last = false; !last;) {
             std::function<void()> work;
             {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <numeric>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,15 @@ public:
     using Map = PageMap<Variant>;
     using Thread = typename Map::Thread;
 
-    explicit MapToPopulate(std::uint64_t pages)
-        : frames_(pages, descriptors_), map_({.size_pages = pages, .arena = &nodes_, .frames = &frames_}) {}
+    MapToPopulate(std::uint64_t pages, Environment& environment)
+        : environment_(environment),
+          nodes_(environment.arena_options()),
+          descriptors_(environment.arena_options()),
+          frames_(pages, descriptors_),
+          map_({.size_pages = pages, .arena = &nodes_, .frames = &frames_}) {}
     ~MapToPopulate() {
+        environment_.observe(nodes_);
+        environment_.observe(descriptors_);
         const Thread registration;
         const Status destroyed = map_.destroy();
         page_map_lab::check(destroyed.has_value(), "a map that nobody uses can be destroyed");
@@ -60,6 +67,7 @@ public:
     std::uint64_t page_count() { return map_.page_count(); }
 
 private:
+    Environment& environment_;
     NodeArena nodes_;
     NodeArena descriptors_;
     typename Map::Frames frames_;
@@ -74,7 +82,23 @@ public:
         ~Thread() {}  // user-provided, so that one that is only held is no unused variable
     };
 
-    explicit ArrayToPopulate(std::uint64_t pages) : pages_(pages), frames_(pages, descriptors_), slots_(pages) {}
+    /// Throws std::runtime_error where the memory cannot be had as --memory says.
+    ArrayToPopulate(std::uint64_t pages, Environment& environment)
+        : pages_(pages),
+          environment_(environment),
+          descriptors_(environment.arena_options()),
+          frames_(pages, descriptors_),
+          slots_(pages, descriptors_.displacement_lines()) {
+        if (const Status placed = environment.place(slots_.memory(), slots_.bytes()); !placed) {
+            throw std::runtime_error(placed.error().text());
+        }
+    }
+    ~ArrayToPopulate() {
+        environment_.forget(slots_.memory());
+        environment_.observe(descriptors_);
+    }
+    ArrayToPopulate(const ArrayToPopulate&) = delete;
+    ArrayToPopulate& operator=(const ArrayToPopulate&) = delete;
 
     Status insert(PageIndex index) {
         const FrameNumber frame = frames_.allocate();
@@ -102,6 +126,7 @@ public:
 
 private:
     std::uint64_t pages_;
+    Environment& environment_;
     NodeArena descriptors_;
     FrameTable<RealMachine> frames_;
     SlotArray slots_;
@@ -134,7 +159,7 @@ public:
     Result<Sample> measure(Environment& environment, ThreadTeam& team, unsigned) override {
         Sample sample;
         for (std::uint64_t spent_ns = 0; spent_ns < static_cast<std::uint64_t>(environment.minimum_time.count());) {
-            Target target(pages_);
+            Target target(pages_, environment);
             auto reports =
                 team.run({{"writer", threads_}}, {}, [&](TeamMember& member) { return populate(target, member); });
             if (!reports) {

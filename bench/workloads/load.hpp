@@ -32,6 +32,8 @@ public:
     MapToLoad(std::uint64_t pages, unsigned threads, Store& store, Environment& environment)
         : environment_(environment),
           memory_(pages),
+          nodes_(environment.arena_options()),
+          descriptors_(environment.arena_options()),
           frames_(pages + threads, descriptors_),  // who loses a race holds a frame meanwhile
           map_({.size_pages = pages, .arena = &nodes_, .frames = &frames_, .store = &store, .memory = &memory_}) {
         const auto bytes = memory_.bytes({0, pages});
@@ -41,6 +43,8 @@ public:
     }
     ~MapToLoad() {
         environment_.forget(memory_.bytes({0, memory_.size_pages()}).data());
+        environment_.observe(nodes_);
+        environment_.observe(descriptors_);
         const Thread registration;
         const Status destroyed = map_.destroy();
         page_map_lab::check(destroyed.has_value(), "a map that nobody uses can be destroyed");
@@ -80,7 +84,16 @@ public:
         ~Thread() {}  // user-provided, so that one that is only held is no unused variable
     };
 
-    ReadOnly(std::uint64_t pages, unsigned, Store& store, Environment&) : store_(store), memory_(pages) {}
+    ReadOnly(std::uint64_t pages, unsigned, Store& store, Environment& environment)
+        : store_(store), environment_(environment), memory_(pages) {
+        const auto bytes = memory_.bytes({0, pages});
+        if (const Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
+            throw std::runtime_error(placed.error().text());
+        }
+    }
+    ~ReadOnly() { environment_.forget(memory_.bytes({0, memory_.size_pages()}).data()); }
+    ReadOnly(const ReadOnly&) = delete;
+    ReadOnly& operator=(const ReadOnly&) = delete;
 
     Status load(PageIndex index, unsigned thread, unsigned racing) {
         return index % racing == thread ? store_.read_pages({index, 1}, memory_.bytes({index, 1})) : Status{};
@@ -92,6 +105,7 @@ public:
 
 private:
     Store& store_;
+    Environment& environment_;
     ObjectMemory memory_;
 };
 

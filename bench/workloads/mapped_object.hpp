@@ -43,7 +43,7 @@ public:
     /// behind.
     MappedObject(ObjectShape shape, std::shared_ptr<Store> store, Environment& environment,
                  std::function<bool()> reclaim = {})
-        : environment_(environment), parts_(std::make_unique<Parts>(shape, std::move(store), std::move(reclaim))) {
+        : environment_(environment), parts_(std::make_unique<Parts>(shape, std::move(store), environment, std::move(reclaim))) {
         const auto bytes = parts_->memory.bytes({0, shape.pages});
         if (Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
             throw std::runtime_error(placed.error().text());
@@ -110,10 +110,18 @@ public:
         return {};
     }
 
+    /// Notes for the record where the object's memory is; `retire` does it, too, where there may be none left.
+    void observe() const {
+        const auto all = bytes({0, parts_->memory.size_pages()});
+        environment_.observe(all.data(), all.size());
+    }
+
     /// Unmaps, writes back and empties everything; what is left over afterwards is an error that says what leaked.
     Status retire() {
         const Online online;
         environment_.forget(bytes({0, 1}).data());
+        environment_.observe(parts_->nodes);
+        environment_.observe(parts_->descriptors);
         if (Status detached = detach(); !detached) {
             return detached;
         }
@@ -134,8 +142,10 @@ public:
 
 private:
     struct Parts {
-        Parts(ObjectShape shape, std::shared_ptr<Store> backing, std::function<bool()> reclaim)
+        Parts(ObjectShape shape, std::shared_ptr<Store> backing, Environment& environment, std::function<bool()> reclaim)
             : store(std::move(backing)),
+              nodes(environment.arena_options()),
+              descriptors(environment.arena_options()),
               frames(shape.frames, descriptors),
               memory(shape.pages),
               keep_memory(shape.keep_memory),

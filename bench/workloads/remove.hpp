@@ -365,9 +365,11 @@ inline WorkloadDescription remove_workload() {
                   [one_call_a_page](const Parameters& parameters) {
                       return std::make_unique<RemoveCell>(
                           parameters, /*keep_memory=*/true,
-                          [one_call_a_page](const RemoveShape& shape, Environment&) -> std::unique_ptr<RemoveTarget> {
-                              return shape.processes != 0 ? nullptr
-                                                          : std::make_unique<RawRemoveTarget>(shape, one_call_a_page);
+                          [one_call_a_page](const RemoveShape& shape,
+                                            Environment& environment) -> std::unique_ptr<RemoveTarget> {
+                              return shape.processes != 0
+                                         ? nullptr
+                                         : std::make_unique<RawRemoveTarget>(shape, one_call_a_page, environment);
                           });
                   });
     }

@@ -344,11 +344,16 @@ private:
 class RawRemoveTarget final : public RemoveTarget {
 public:
     /// Throws std::runtime_error where the system has no room.
-    RawRemoveTarget(const RemoveShape& shape, bool one_call_a_page)
-        : shape_(shape),
+    RawRemoveTarget(const RemoveShape& shape, bool one_call_a_page, Environment& environment)
+        : environment_(environment),
+          shape_(shape),
           calls_(one_call_a_page ? shape.pages : 1),
           store_(shape.object_pages(), MemoryStore::Fresh::versioned),
           memory_(shape.object_pages()) {
+        const auto bytes = memory_.bytes({0, shape.object_pages()});
+        if (Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
+            throw std::runtime_error(placed.error().text());
+        }
         for (std::uint64_t region = 0; region < shape.regions; ++region) {
             auto base = memory_.map({0, shape.object_pages()}, Sharing::shared);
             if (!base) {
@@ -368,6 +373,7 @@ public:
         }
     }
     ~RawRemoveTarget() override {
+        environment_.forget(memory_.bytes({0, 1}).data());
         for (std::byte* base : bases_) {
             static_cast<void>(ObjectMemory::unmap(base, shape_.object_pages()));
         }
@@ -433,6 +439,7 @@ private:
         return reinterpret_cast<volatile std::uint64_t*>(bases_.front() + (shape_.pages + victim) * page_size);
     }
 
+    Environment& environment_;
     const RemoveShape shape_;
     const std::uint64_t calls_;
     MemoryStore store_;

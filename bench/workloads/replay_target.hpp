@@ -113,6 +113,7 @@ public:
         if (Status detached = object_.detach(); !detached) {
             return detached.error().text();
         }
+        object_.observe();  // nothing is left of it after this
         const PageRange all{0, trace_->total_pages()};
         const auto removed = object_.map().remove_contig(all);
         if (!removed || removed->write_error || object_.map().page_count() != 0) {

@@ -48,6 +48,8 @@ public:
     ResidentMap(ResidentPages shape, Environment& environment)
         : shape_(shape),
           environment_(environment),
+          nodes_(environment.arena_options()),
+          descriptors_(environment.arena_options()),
           frames_(shape.pages, descriptors_),
           map_({.size_pages = shape.indexes(), .arena = &nodes_, .frames = &frames_}) {
         const Thread registration;
@@ -72,6 +74,7 @@ public:
         for (const void* range : slot_ranges_) {
             environment_.forget(range);
         }
+        environment_.observe(descriptors_);
         const Thread registration;
         clear();
     }
@@ -160,7 +163,7 @@ public:
     static std::uint64_t footprint_bytes(ResidentPages shape) { return shape.indexes() * sizeof(std::uint64_t); }
 
     ResidentArray(ResidentPages shape, Environment& environment)
-        : shape_(shape), environment_(environment), slots_(shape.indexes()) {
+        : shape_(shape), environment_(environment), slots_(shape.indexes(), environment.arena_options().displacement_lines) {
         if (const Status placed = environment.place(slots_.memory(), slots_.bytes()); !placed) {
             throw std::runtime_error(placed.error().text());
         }

@@ -96,7 +96,7 @@ public:
             nothing.excluded = "raw calls are made in this process: measure a floor with --processes 0";
             return nothing;
         }
-        ShootdownObject<Machine> object(pages_, stride_, victims_, processes_);
+        ShootdownObject<Machine> object(pages_, stride_, victims_, processes_, environment);
         Result<Sample> sample = measure_once(object, environment, team);
         // A neighbour that took a victim's processor: again, as long as that is cheap.
         std::uint64_t attempts = 0;

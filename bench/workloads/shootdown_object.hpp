@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bench/harness/digest.hpp"
+#include "bench/harness/environment.hpp"
 #include "bench/workloads/access_probe.hpp"
 #include "bench/workloads/worker_team.hpp"
 #include "bench/workloads/worker_victim.hpp"
@@ -32,8 +33,17 @@ public:
     static constexpr std::uint64_t most_victims = page_size / 2 / sizeof(std::uint64_t);
 
     /// Maps and opens everything. Throws std::runtime_error where the system has no room.
-    ShootdownObject(std::uint64_t revocable, std::uint64_t stride, std::uint64_t victims, unsigned processes = 0)
-        : revocable_(revocable), stride_(stride), memory_(revocable * stride + victims), workers_(processes) {
+    ShootdownObject(std::uint64_t revocable, std::uint64_t stride, std::uint64_t victims, unsigned processes,
+                    Environment& environment)
+        : environment_(environment),
+          revocable_(revocable),
+          stride_(stride),
+          memory_(revocable * stride + victims),
+          workers_(processes) {
+        const auto bytes = memory_.bytes({0, memory_.size_pages()});
+        if (Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
+            throw std::runtime_error(placed.error().text());
+        }
         for (PageIndex page = 0; page < memory_.size_pages(); ++page) {
             fill_contents(memory_.bytes({page, 1}).subspan(page_size / 2), page, 0, page_size / 2);
         }
@@ -58,6 +68,7 @@ public:
         }
     }
     ~ShootdownObject() {
+        environment_.forget(memory_.bytes({0, 1}).data());
         for (const auto& mapped : regions_) {
             mapped->space().detach(*mapped);
             while (mapped->pinned()) {
@@ -182,6 +193,7 @@ private:
         return mapped.space().grant(mapped.address_of(index), page_size, wanted);
     }
 
+    Environment& environment_;
     const std::uint64_t revocable_;
     const std::uint64_t stride_;
     ObjectMemory memory_;

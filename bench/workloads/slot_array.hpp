@@ -21,17 +21,19 @@ public:
     using Machine = RealMachine;
     using Counted = CountedPage<Machine>;
 
-    /// Throws std::bad_alloc where the memory cannot be had.
-    explicit SlotArray(std::uint64_t slot_count) : slot_count_(slot_count), bytes_(slot_count * sizeof(Slot<Machine>)) {
-        void* memory =
-            ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory == MAP_FAILED) {
+    /// The first slot lies `displacement_lines` cache lines into its page, as those of the maps' arenas do. Throws
+    /// std::bad_alloc where the memory cannot be had.
+    SlotArray(std::uint64_t slot_count, unsigned displacement_lines)
+        : slot_count_(slot_count), bytes_(displacement_lines * cache_line_size + slot_count * sizeof(Slot<Machine>)) {
+        memory_ = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory_ == MAP_FAILED) {
             throw std::bad_alloc();
         }
-        ::madvise(memory, bytes_, MADV_NOHUGEPAGE);  // where it fails there are none
-        slots_ = static_cast<Slot<Machine>*>(memory);
+        ::madvise(memory_, bytes_, MADV_NOHUGEPAGE);  // where it fails there are none
+        slots_ = reinterpret_cast<Slot<Machine>*>(static_cast<std::byte*>(memory_) +
+                                                  displacement_lines * cache_line_size);
     }
-    ~SlotArray() { ::munmap(slots_, bytes_); }
+    ~SlotArray() { ::munmap(memory_, bytes_); }
     SlotArray(const SlotArray&) = delete;
     SlotArray& operator=(const SlotArray&) = delete;
 
@@ -70,12 +72,13 @@ public:
         slots_[index].store(SlotWord{}.with_frame(frame).bits(), std::memory_order_relaxed);
     }
 
-    void* memory() const noexcept { return slots_; }
+    void* memory() const noexcept { return memory_; }
     std::size_t bytes() const noexcept { return bytes_; }
 
 private:
     std::uint64_t slot_count_;
     std::size_t bytes_;
+    void* memory_;
     Slot<Machine>* slots_;
 };
 

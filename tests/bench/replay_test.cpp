@@ -52,6 +52,21 @@ Launch replay_with(std::vector<std::string> arguments) {
     return launch(workload, arguments);
 }
 
+// Every page is resident when a replay ends, and none when its object goes.
+TEST(ReplayWorkload, ReadsBackWhereItsPagesWereBeforeTheyGo) {
+    const SmallTrace trace;
+    const std::string record = trace.folder() + "record.json";
+    const Launch launched = replay_with<BaseVariant>(
+        {"--trace=" + trace.path(), "--data-dir=" + trace.folder(), "--set=frames_percent=100", "--record=" + record});
+    ASSERT_EQ(launched.exit, 0) << launched.errors;
+    std::uint64_t pages = 0;
+    for (const auto& observed : nlohmann::json::parse(contents(record))["placement"]["memory"]["observed_pages_by_node"]) {
+        pages += observed.get<std::uint64_t>();
+    }
+    constexpr std::uint64_t replays = 4;  // two repetitions of two kinds of access
+    EXPECT_GE(pages, replays * 64);
+}
+
 TEST(ReplayCheck, PassesASoundMapThroughLoadAndThroughAMapping) {
     const SmallTrace trace;
     const Launch launched = replay_with<BaseVariant>({"--trace=" + trace.path(), "--data-dir=" + trace.folder(),

@@ -1,0 +1,127 @@
+// Where the fixtures of the workloads have their memory: on the node that was asked for, displaced by the seed, of pages of
+// the usual size. That it is read back stands in each workload's own test.
+#include <linux/mempolicy.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <optional>
+#include <set>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "bench/workloads/resident.hpp"
+#include "variants/catalog.hpp"
+
+namespace page_map_lab::bench {
+namespace {
+
+template <class LayoutPolicy>
+using WithLayout = Variant<LayoutPolicy, BaseVariant::ReadPathTag, BaseVariant::ShootdownTag, BaseVariant::MechanismTag>;
+
+const Topology& this_system() {
+    static const Topology topology = Topology::discover().value();
+    return topology;
+}
+
+Environment bound_environment() {
+    return {this_system(), MemoryPolicy::on_node(this_system().numa_nodes().front())};
+}
+
+/// The kernel's memory policy at an address.
+int policy_mode_at(const void* address) {
+    int mode = -1;
+    return syscall(SYS_get_mempolicy, &mode, nullptr, 0UL, address, MPOL_F_ADDR) == 0 ? mode : -1;
+}
+
+/// Whether the mapping that holds `address` refuses huge pages; nothing where the kernel does not say.
+std::optional<bool> refuses_huge_pages(const void* address) {
+    std::ifstream maps("/proc/self/smaps");
+    bool inside = false;
+    for (std::string text; std::getline(maps, text);) {
+        std::uintptr_t begin = 0;
+        std::uintptr_t end = 0;
+        if (std::sscanf(text.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+            const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+            inside = begin <= wanted && wanted < end;
+        } else if (inside && text.starts_with("VmFlags:")) {
+            return (text + " ").find(" nh ") != std::string::npos;
+        }
+    }
+    return std::nullopt;
+}
+
+#define SKIP_WHERE_SUPPLY_IS_MALLOC()                               \
+    if (NodeArena::supply_is_malloc()) {                            \
+        GTEST_SKIP() << "a sanitizer's malloc supplies the memory"; \
+    }
+
+/// The address of the slot of page 0 in a map that was populated with that seed.
+template <class Resident>
+std::uintptr_t first_slot(std::uint64_t seed) {
+    Environment environment(this_system(), {});
+    environment.seed = seed;
+    Resident resident({.pages = 64}, environment);
+    const typename Resident::Thread registration;
+    const auto page = resident.find(0);
+    const auto address = reinterpret_cast<std::uintptr_t>(page.slot);
+    Resident::put(page);
+    return address;
+}
+
+template <class Resident>
+class Displacement : public testing::Test {};
+using Residents = testing::Types<ResidentMap<BaseVariant>, ResidentMap<WithLayout<Flat>>, ResidentMap<WithLayout<XArray>>,
+                                 ResidentArray>;
+TYPED_TEST_SUITE(Displacement, Residents);
+
+TYPED_TEST(Displacement, TheSeedDecidesWhereInItsPageASlotLies) {
+    SKIP_WHERE_SUPPLY_IS_MALLOC();
+    std::set<std::uintptr_t> places;
+    for (std::uint64_t seed = 1; seed <= 16; ++seed) {
+        places.insert(first_slot<TypeParam>(seed) % page_size);
+    }
+    EXPECT_GT(places.size(), 3U);
+    EXPECT_EQ(first_slot<TypeParam>(5) % page_size, first_slot<TypeParam>(5) % page_size);
+}
+
+TYPED_TEST(Displacement, PagesAreOfTheUsualSize) {
+    if (!std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled")) {
+        GTEST_SKIP() << "this kernel has no huge pages to refuse";
+    }
+    SKIP_WHERE_SUPPLY_IS_MALLOC();
+    Environment environment(this_system(), {});
+    TypeParam resident({.pages = 64}, environment);
+    const typename TypeParam::Thread registration;
+    const auto page = resident.find(0);
+    EXPECT_EQ(refuses_huge_pages(page.slot), true);
+    TypeParam::put(page);
+}
+
+TEST(Placement, DescriptorsAreDisplacedAsNodesAre) {
+    SKIP_WHERE_SUPPLY_IS_MALLOC();
+    NodeArena plain;
+    NodeArena displaced({.displacement_lines = 3});
+    FrameTable<RealMachine> one(1000, plain);
+    FrameTable<RealMachine> other(1000, displaced);
+    const FrameNumber last = 1000;
+    one[last].index = other[last].index = 7;
+    EXPECT_EQ(displaced.charged_bytes() - plain.charged_bytes(), 3 * sizeof(one[1]));
+}
+
+TEST(Placement, AMapsNodesAndDescriptorsAreBoundToTheNodeThatWasAskedFor) {
+    SKIP_WHERE_SUPPLY_IS_MALLOC();
+    Environment environment = bound_environment();
+    NodeArena arena(environment.arena_options());
+    EXPECT_EQ(policy_mode_at(arena.allocate(512, 64)), MPOL_BIND);
+    ResidentMap<BaseVariant> resident({.pages = 64}, environment);
+    const ResidentMap<BaseVariant>::Thread registration;
+    const auto page = resident.find(0);
+    EXPECT_EQ(policy_mode_at(page.slot), MPOL_BIND);
+    ResidentMap<BaseVariant>::put(page);
+}
+
+}  // namespace
+}  // namespace page_map_lab::bench
