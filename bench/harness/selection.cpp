@@ -1,6 +1,7 @@
 #include "bench/harness/selection.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -73,6 +74,42 @@ nlohmann::ordered_json to_json(const ParameterAxis& axis) {
     return described;
 }
 
+/// Every combination of the axes' values, those in `lists` in place of the size's own. Errors: usage.
+Result<std::vector<Parameters>> product(const WorkloadDescription& workload, bool real_size,
+                                        const std::map<std::string, std::string>& lists) {
+    constexpr std::size_t most_points = 100000;
+    std::vector<Parameters> points(1);
+    for (const auto& axis : workload.parameters) {
+        auto values = real_size ? axis.real : axis.smoke;
+        if (const auto given = lists.find(axis.name); given != lists.end()) {
+            auto parsed = axis.parse(given->second);
+            if (!parsed) {
+                return tl::unexpected(parsed.error());
+            }
+            values = *std::move(parsed);
+        }
+        // Before the points are made: an absurd sweep would not fit into memory.
+        if (const std::size_t longer = points.size() * values.size(); longer > workload.most_points) {
+            return fail(ErrorCode::usage, "the sweep has at least " + std::to_string(longer) + " points: shorten its lists");
+        }
+        std::vector<Parameters> extended;
+        for (const auto& point : points) {
+            for (const auto& value : values) {
+                extended.push_back(point);
+                extended.back().set(axis.name, value, value != axis.unnamed);
+            }
+        }
+        points = std::move(extended);
+    }
+    for (const auto& point : points) {
+        const Status possible = workload.possible ? workload.possible(point) : Status{};
+        if (!possible) {
+            return tl::unexpected(possible.error());
+        }
+    }
+    return points;
+}
+
 }  // namespace
 
 std::string cell_name(const WorkloadDescription& workload, const Subject& subject, const Parameters& parameters) {
@@ -117,34 +154,22 @@ Result<const Subject*> find_subject(const WorkloadDescription& workload, const s
 }
 
 Result<std::vector<Parameters>> sweep(const WorkloadDescription& workload, const Options& options) {
-    std::vector<Parameters> points(1);
-    for (const auto& axis : workload.parameters) {
-        auto values = options.real_size ? axis.real : axis.smoke;
-        if (const auto given = options.lists.find(axis.name); given != options.lists.end()) {
-            auto parsed = axis.parse(given->second);
-            if (!parsed) {
-                return tl::unexpected(parsed.error());
-            }
-            values = *std::move(parsed);
-        }
-        // Before the points are made: an absurd sweep would not fit into memory.
-        if (const std::size_t longer = points.size() * values.size(); longer > workload.most_points) {
-            return fail(ErrorCode::usage, "the sweep has at least " + std::to_string(longer) + " points: shorten its lists");
-        }
-        std::vector<Parameters> extended;
-        for (const auto& point : points) {
-            for (const auto& value : values) {
-                extended.push_back(point);
-                extended.back().set(axis.name, value, value != axis.unnamed);
-            }
-        }
-        points = std::move(extended);
+    auto points = product(workload, options.real_size, options.lists);
+    if (!points || !options.real_size) {
+        return points;
     }
-    for (const auto& point : points) {
-        const Status possible = workload.possible ? workload.possible(point) : Status{};
-        if (!possible) {
-            return tl::unexpected(possible.error());
+    for (const auto& variation : workload.variations) {
+        if (std::any_of(variation.begin(), variation.end(),
+                        [&](const auto& axis) { return options.lists.contains(axis.first); })) {
+            continue;
         }
+        auto lists = options.lists;
+        lists.insert(variation.begin(), variation.end());
+        auto varied = product(workload, true, lists);
+        if (!varied) {
+            return varied;
+        }
+        std::move(varied->begin(), varied->end(), std::back_inserter(*points));
     }
     return points;
 }
@@ -176,6 +201,16 @@ nlohmann::ordered_json describe(const WorkloadDescription& workload) {
     }
     for (const auto& axis : workload.parameters) {
         description["parameters"][axis.name] = to_json(axis);
+    }
+    description["variations"] = nlohmann::ordered_json::array();
+    for (const auto& variation : workload.variations) {
+        auto described = nlohmann::ordered_json::object();
+        for (const auto& axis : workload.parameters) {
+            if (const auto list = variation.find(axis.name); list != variation.end()) {
+                described[axis.name] = to_json(axis.parse(list->second).value());
+            }
+        }
+        description["variations"].push_back(std::move(described));
     }
     description["score"] = {{"metric", workload.score.metric},
                             {"unit", workload.score.unit},

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -85,6 +86,10 @@ struct WorkloadDescription {
     std::vector<std::string> axes{};        ///< the policies it can feel, in name order (variant_subjects.hpp fills it)
     std::vector<PolicyAxis> policy_axes{};  ///< every axis there is (variant_subjects.hpp fills it)
     std::vector<ParameterAxis> parameters;
+    /// What the real size measures besides the product of its axes: each a few axes with the lists that take the place
+    /// of their values, as --set writes them, so that options are not multiplied by each other. One that names an axis
+    /// which the command line names is left out: there the user decides.
+    std::vector<std::map<std::string, std::string>> variations{};
     Score score;
     std::vector<Subject> subjects{};
     bool takes_trace = false;

@@ -3,7 +3,8 @@
 // Each thread touches every page of its slice once, reading or writing one word, and times each touch on its own: two
 // readings of the steady clock, about 50 ns of the several thousand that a fault takes, are in each. A touch is the
 // processor's fault, the SIGSEGV handler, the page map, the mprotect, and for `soft` and `hard` the kernel's own fault
-// that fills the new region's page table. The score is the mean touch.
+// that fills the new region's page table. The score is the mean touch. With --set interval_ns=N it is an open loop: a touch
+// is due every N ns on each thread, and counts from when it was due (pace.hpp).
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -23,6 +24,7 @@
 #include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/faults.hpp"
+#include "bench/workloads/pace.hpp"
 
 namespace page_map_lab::bench {
 
@@ -37,7 +39,8 @@ public:
           kind_(parameters.text("kind") == "soft"   ? FaultKind::soft
                 : parameters.text("kind") == "hard" ? FaultKind::hard
                                                     : FaultKind::write),
-          scattered_(parameters.text("order") == "scattered") {}
+          scattered_(parameters.text("order") == "scattered"),
+          interval_ns_(parameters.number("interval_ns")) {}
 
     Footprint footprint() const override { return {"", 2 * threads_ * slice_ * page_size}; }
 
@@ -119,12 +122,13 @@ private:
     [[gnu::noinline]] std::uint64_t touch_all(LatencyHistogram& latencies, PageIndex first, Touch&& touch_word) const {
         using Clock = std::chrono::steady_clock;
         std::uint64_t sum = 0;
+        Pace pace(interval_ns_);
         for (const PageIndex page : order_) {
             auto& word = *reinterpret_cast<volatile std::uint64_t*>(target_->address_of(first + page));
-            const auto started = Clock::now();
+            const auto due = pace.next([] { return false; }, [] {});
             sum += touch_word(word, page);
             const auto touched = Clock::now();
-            latencies.record(static_cast<std::uint64_t>(std::chrono::nanoseconds(touched - started).count()));
+            latencies.record(static_cast<std::uint64_t>(std::chrono::nanoseconds(touched - due).count()));
         }
         return sum;
     }
@@ -157,6 +161,7 @@ private:
     const std::uint64_t slice_;
     const FaultKind kind_;
     const bool scattered_;
+    const std::uint64_t interval_ns_;
     std::unique_ptr<FaultTarget> target_;
     std::vector<PageIndex> order_;
     std::uint64_t version_ = 0;
@@ -171,7 +176,9 @@ inline WorkloadDescription fault_question() {
             .question = "What does touching a page cost that is not there, or not writable?",
             .parameters = {ParameterAxis::numbers("pages", {256}, {4096}, 1, std::uint64_t{1} << 24),
                            ParameterAxis::words("kind", {"soft", "hard", "write"}),
-                           ParameterAxis::option("order", {"sequential", "scattered"}), ParameterAxis::threads()},
+                           ParameterAxis::option("order", {"sequential", "scattered"}), interval_axis(),
+                           ParameterAxis::threads()},
+            .variations = {{{"interval_ns", "50000"}, {"kind", "hard"}}},
             .score = {.metric = "ns_per_fault", .unit = "ns"}};
 }
 

@@ -252,6 +252,7 @@ inline WorkloadDescription lookup_question() {
                            ParameterAxis::words("pattern", key_pattern_names()),
                            ParameterAxis::option("access", {"hit", "miss"}),
                            ParameterAxis::option("sharing", {"all", "slices"}), ParameterAxis::threads()},
+            .variations = {{{"access", "miss"}, {"pattern", "uniform"}}, {{"sharing", "slices"}, {"pattern", "uniform"}}},
             .score = {.metric = "ns_per_operation", .unit = "ns"},
             .plants = true,
             .possible = a_page_for_each_thread};

@@ -167,9 +167,10 @@ inline WorkloadDescription mixed_question() {
                            ParameterAxis::option("write_percent", 20, 0, 100),
                            ParameterAxis::option("mapped_percent", 50, 0, 100),
                            ParameterAxis::option("run_pages", 64, 1, 4096),
-                           ParameterAxis::option("interval_ns", 0, 0, 1'000'000'000),
+                           interval_axis(),
                            ParameterAxis::option("processes", 0, 0, most_processes),
                            ParameterAxis::threads()},
+            .variations = {{{"interval_ns", "20000"}}},
             .score = {.metric = "operations_per_second", .unit = "1/s", .lower_is_better = false},
             .possible = [](const Parameters& parameters) -> Status {
                 // Each thread may hold a page and want another.

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "bench/harness/latency_histogram.hpp"
+#include "bench/workloads/pace.hpp"
 #include "bench/workloads/versioned_pages.hpp"
 #include "impl/core/error.hpp"
-#include "impl/page_map/machine.hpp"
 
 namespace page_map_lab::bench {
 
@@ -91,14 +91,10 @@ template <class Run, class Operate, class Between>
     using Clock = std::chrono::steady_clock;
     std::uint64_t operations = 0;
     Status outcome;
-    const auto first = Clock::now();
+    Pace pace(interval_ns);
     while (outcome && !run.stopping()) {
-        const auto due = first + std::chrono::nanoseconds(operations * interval_ns);
         between();
-        while (Clock::now() < due && !run.stopping()) {
-            RealMachine::relax();
-            between();
-        }
+        const auto due = pace.next([&] { return run.stopping(); }, between);
         const MixedOperation& operation = plan[operations % plan.size()];
         outcome = operate(operation);
         log.record(operation, Clock::now() - due);

@@ -115,10 +115,9 @@ private:
     Status remove_repeatedly(RemoveTarget& target, std::chrono::nanoseconds at_least, ThreadTeam& team,
                              Repetition& all) {
         constexpr std::size_t fewest_removals = 3;
-        constexpr auto patience = std::chrono::milliseconds(400);
         using Clock = std::chrono::steady_clock;
         const auto deadline = Clock::now() + at_least;
-        const auto end_of_patience = Clock::now() + std::max<std::chrono::nanoseconds>(at_least, patience);
+        const auto end_of_patience = Clock::now() + patience_of(at_least);
         while (all.times_ns.size() < fewest_removals || Clock::now() < deadline) {
             Result<Removal> removal = remove_once(target, team, nullptr, all);
             if (!removal) {
@@ -323,6 +322,9 @@ inline WorkloadDescription remove_question() {
                        ParameterAxis::option("victims", victims, 0, 255),
                        ParameterAxis::option("processes", 0, 0, most_processes),
                        ParameterAxis::option("shootdown_spaces", default_shootdown_spaces, 1, most_shootdown_spaces)},
+        .variations = {{{"dirty_percent", "50"}, {"pages", "512"}},
+                       {{"pinned_percent", "25"}, {"pages", "512"}},
+                       {{"regions", "4"}, {"pages", "512"}}},
         .score = {.metric = "ns_per_page", .unit = "ns"},
         .possible = [](const Parameters& parameters) -> Status {
             const std::uint64_t pages = parameters.number("pages");

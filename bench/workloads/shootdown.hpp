@@ -5,7 +5,9 @@
 // nothing) and touches the pages again. Victims spin all the time. One operation is one flush; the score is the median
 // operation of the repetition over the pages it revoked; operations of whose flushes more than a tenth found a victim
 // away are discarded, and counted. The floors make the raw calls on the same pages: `single` one call a page, `ranged`
-// one call for all, which for strided pages takes the hull, with the pages in between.
+// one call for all, which for strided pages takes the hull, with the pages in between. With --set interval_ns=N it is an
+// open loop: a flush is due every N ns and counts from when it was due (pace.hpp); what lies between two flushes,
+// reopening and touching, delays the next one where it takes longer than that.
 //
 // Thread safety: the harness calls one cell at a time.
 #pragma once
@@ -20,6 +22,7 @@
 #include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/flush_times.hpp"
+#include "bench/workloads/pace.hpp"
 #include "bench/workloads/shootdown_object.hpp"
 #include "bench/workloads/victim_evidence.hpp"
 
@@ -82,15 +85,15 @@ public:
           stride_(parameters.text("layout") == "strided" ? 2 : 1),
           victims_(static_cast<unsigned>(parameters.number("threads")) - 1),
           inside_(parameters.text("victims_touch") == "inside"),
-          processes_(static_cast<unsigned>(parameters.number("processes"))) {}
+          processes_(static_cast<unsigned>(parameters.number("processes"))),
+          interval_ns_(parameters.number("interval_ns")) {}
 
     Footprint footprint() const override { return {"", (pages_ * stride_ + victims_) * page_size}; }
     Status set_up(Environment&) override { return {}; }
 
     // The region lives for a repetition: a policy that closes a whole address space would close every cell's.
     Result<Sample> measure(Environment& environment, ThreadTeam& team, unsigned) override {
-        constexpr auto patience = std::chrono::milliseconds(200);
-        const auto deadline = std::chrono::steady_clock::now() + patience;
+        const auto deadline = std::chrono::steady_clock::now() + patience_of(environment.minimum_time);
         if (processes_ != 0 && !Revoker::reaches_workers) {
             Sample nothing;
             nothing.excluded = "raw calls are made in this process: measure a floor with --processes 0";
@@ -118,6 +121,7 @@ private:
     struct Operations {
         std::vector<TimeSpan> times;
         FlushTimes flushes;
+        std::vector<std::uint64_t> late_ns;  ///< how long after it was due each began
         ShootdownCost cost;
         std::uint64_t faults = 0;  ///< of the victims, where they are in other processes
     };
@@ -168,6 +172,7 @@ private:
         constexpr std::size_t most_operations = 100'000;
         done.times.reserve(most_operations);
         const FlushTimes::Scope noting(done.flushes);
+        done.late_ns.reserve(most_operations);
         member.start();
         for (unsigned victim = 0; victim < victims_ && processes_ != 0; ++victim) {
             await_victim(object.worker(victim));
@@ -175,13 +180,16 @@ private:
         const std::uint64_t faults_before = object.faults_answered();
         const auto deadline = Clock::now() + at_least;
         Status outcome;
+        Pace<Clock> pace(interval_ns_);
         do {
             object.use_revocable();
             await_victims(object);
-            const auto started = Clock::now();
+            const auto due = pace.next([] { return false; }, [] {});
+            const auto started = interval_ns_ == 0 ? due : Clock::now();
             outcome = Revoker::revoke(object, done.cost);
             const auto revoked = Clock::now();
             done.times.push_back({started, revoked});
+            done.late_ns.push_back(TimeSpan{due, started}.duration_ns());
             if (outcome) {
                 outcome = object.reopen();
             }
@@ -248,12 +256,13 @@ private:
             static_cast<double>(done.cost.system_calls) * victims_ / std::max(1U, processes_);
         std::uint64_t met = 0;
         std::uint64_t missed = 0;
-        for (const TimeSpan& time : done.times) {
+        for (std::size_t operation = 0; operation < done.times.size(); ++operation) {
+            const TimeSpan& time = done.times[operation];
             const FlushProof proof(done.flushes.during(time), time, logs);
             met += proof.met;
             missed += proof.missed;
             if (proven_by_flush() ? proof.supports_its_time() : VictimEvidence::supports(time, logs)) {
-                times_ns.push_back(time.duration_ns());
+                times_ns.push_back(done.late_ns[operation] + time.duration_ns());
                 latency.latencies.record(times_ns.back());
             }
         }
@@ -305,6 +314,7 @@ private:
     const unsigned victims_;
     const bool inside_;
     const unsigned processes_;
+    const std::uint64_t interval_ns_;
     Digest digest_;
     std::string wrong_;
 };
@@ -317,12 +327,13 @@ inline WorkloadDescription shootdown_question() {
     threads.maximum = ShootdownObject<BaseVariant::Machine>::most_victims;
     return {.name = "shootdown",
             .question = "What does revoking mapped pages cost the initiator, and what its victims?",
-            .parameters = {ParameterAxis::numbers("pages", {1, 8, 33, 64, 512, 4096},
+            .parameters = {ParameterAxis::numbers("pages", {1, 8, 33, 64, 512},
                                                   {1, 2, 4, 8, 16, 32, 33, 34, 64, 128, 256, 512, 1024, 2048, 4096}, 1,
                                                   std::uint64_t{1} << 20),
                            ParameterAxis::words("layout", {"contiguous", "strided"}),
                            ParameterAxis::option("victims_touch", {"outside", "inside"}),
-                           ParameterAxis::option("processes", 0, 0, most_processes), threads},
+                           ParameterAxis::option("processes", 0, 0, most_processes), interval_axis(), threads},
+            .variations = {{{"interval_ns", "500000"}, {"pages", "8"}, {"layout", "contiguous"}}},
             .score = {.metric = "ns_per_page", .unit = "ns"},
             .possible = [](const Parameters& parameters) -> Status {
                 const std::uint64_t processes = parameters.number("processes");

@@ -86,6 +86,14 @@ struct Absence {
     bool slept_in_fault = false;  ///< it waited in a fault of its own that a region served, and nobody took its processor
 };
 
+/// How long a repetition of so much time goes on looking for a moment at which its victims are at work: long enough for a
+/// neighbour's time slice to end, and no more than some of its own time, or a busy machine would spend a run on waiting.
+inline std::chrono::nanoseconds patience_of(std::chrono::nanoseconds at_least) {
+    constexpr std::chrono::nanoseconds shortest = std::chrono::milliseconds(50);
+    constexpr std::chrono::nanoseconds longest = std::chrono::milliseconds(400);
+    return std::max(at_least, std::clamp(10 * at_least, shortest, longest));
+}
+
 /// What one victim saw, over one run or several.
 struct VictimLog {
     static constexpr std::size_t most_absences = 4096;

@@ -30,6 +30,7 @@ class Workload:
     parameters: dict[str, Any]
     score: dict[str, Any]
     replays_traces: bool
+    variations: tuple[dict[str, list[Any]], ...] = ()  # what the real size measures besides: a few axes, their values
 
     def base(self) -> str | None:
         """The variant that is the base of this workload; None when it has no such variant."""
@@ -120,6 +121,7 @@ def parse_description(text: str, path: Path) -> Workload:
             parameters=said.get("parameters", {}),
             score=said["score"],
             replays_traces=bool(said.get("trace", False)),
+            variations=tuple(said.get("variations", [])),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise LabError(f"{path.name} --describe is malformed ({error!r}): build it again") from error

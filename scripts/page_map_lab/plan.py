@@ -90,7 +90,7 @@ class Effort:
 # Sized so that the quick matrix ends within ten minutes on two cores; full is for people who can wait.
 EFFORTS = {
     ("quick", COVERAGE): Effort(1, 5, 1000),
-    ("quick", INTERVAL): Effort(5, 5, 1000),
+    ("quick", INTERVAL): Effort(4, 5, 1000),
     ("full", COVERAGE): Effort(3, 100, 400),
     ("full", INTERVAL): Effort(5, 100, 400),
     ("full", PLACED): Effort(5, 100, 400),
@@ -190,8 +190,15 @@ def check_choices(parameter: str, values: list[str], workloads: list[Workload]) 
 
 def cells_per_variant(workload: Workload, request: Request) -> int:
     """How many points of the sweep one variant is measured at."""
-    return math.prod(
-        max(1, len(request.parameters.get(name) or workload.sizes(name, request.size))) for name in workload.parameters
+    further = workload.variations if request.size == "real" else ()
+    # The user decides over the axes that the command line names.
+    varied = [lists for lists in further if not lists.keys() & request.parameters.keys()]
+    return sum(
+        math.prod(
+            max(1, len(request.parameters.get(name) or lists.get(name) or workload.sizes(name, request.size)))
+            for name in workload.parameters
+        )
+        for lists in ({}, *varied)
     )
 
 

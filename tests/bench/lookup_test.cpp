@@ -102,5 +102,9 @@ TEST(LookupWorkload, MeasuresEveryLayoutUnderEveryReadPathOnce) {
     EXPECT_THAT(names, testing::Contains("floor:array"));
 }
 
+TEST(LookupWorkload, VariesOptionsOneAtATimeAtTheRealSize) {
+    EXPECT_GE(points_besides(lookup_question()), 6U);
+}
+
 }  // namespace
 }  // namespace page_map_lab::bench

@@ -105,5 +105,9 @@ TEST(VersionedPagesCheck, TellsLostAndInventedWritesFromThoseThatMayBeSeen) {
     EXPECT_FALSE(versions.read(1, page)) << "a version that nobody wrote";
 }
 
+TEST(MixedWorkload, VariesOptionsOneAtATimeAtTheRealSize) {
+    EXPECT_GE(points_besides(mixed_question()), 1U);
+}
+
 }  // namespace
 }  // namespace page_map_lab::bench

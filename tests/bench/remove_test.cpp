@@ -137,5 +137,19 @@ TEST(RemoveWorkload, RecordsEveryPhaseInOrderWithCounters) {
     EXPECT_THAT(names, testing::ElementsAreArray(phase_names));
 }
 
+TEST(RemoveWorkload, VariesOptionsOneAtATimeAtTheRealSize) {
+    EXPECT_GE(points_besides(remove_question()), 3U);
+}
+
+TEST(RemoveWorkload, ReadsTheMemoryOfItsFloorBack) {
+    WorkloadDescription workload = remove_question();
+    add_floor(workload, "floor:tested", [](const Parameters& parameters) {
+        return std::make_unique<RemoveCell>(parameters, true, [](const RemoveShape& shape, Environment& environment) {
+            return std::make_unique<RawRemoveTarget>(shape, false, environment);
+        });
+    });
+    EXPECT_EQ(memory_read_back(workload, {"--pages=8", "--set=victims=0"})["state"], "ok");
+}
+
 }  // namespace
 }  // namespace page_map_lab::bench

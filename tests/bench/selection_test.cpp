@@ -83,6 +83,29 @@ TEST(Selection, RealSizeSweepsRealValues) {
     EXPECT_EQ(points->front().text("colour"), "red");
 }
 
+std::vector<std::string> real_points(const std::map<std::string, std::string>& given) {
+    auto toys = toy_workload();
+    toys.variations = {{{"colour", "green"}, {"size", "7,8"}}, {{"threads", "2"}}};
+    Options options;
+    options.real_size = true;
+    options.lists = given;
+    std::vector<std::string> names;
+    const auto points = sweep(toys, options);
+    for (const auto& point : points.value()) {
+        names.push_back(point.name());
+    }
+    return names;
+}
+
+TEST(Selection, RealSizeVariesAFewAxesAtATime) {
+    using testing::ElementsAre;
+    EXPECT_THAT(real_points({}), ElementsAre("size:1024/threads:1", "size:7/colour:green/threads:1",
+                                             "size:8/colour:green/threads:1", "size:1024/threads:2"));
+    EXPECT_THAT(real_points({{"size", "3"}}), ElementsAre("size:3/threads:1", "size:3/threads:2"));
+    EXPECT_THAT(real_points({{"threads", "3"}}), ElementsAre("size:1024/threads:3", "size:7/colour:green/threads:3",
+                                                             "size:8/colour:green/threads:3"));
+}
+
 TEST(Selection, AnAbsurdlyLongSweepIsRefused) {
     Options options;
     options.lists = {{"size", "1..400"}, {"threads", "1..250"}};

@@ -1,4 +1,8 @@
 // The shootdown workload: its check passes what is right and catches a policy that leaves pages open.
+#include <linux/mempolicy.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -62,10 +66,60 @@ TEST(ShootdownCheck, CatchesAPolicyThatSkipsItsFlush) {
     EXPECT_THAT(launched.errors, testing::HasSubstr("can still be read after it was revoked"));
 }
 
+/// The sum of the latencies and how long the initiator was at work, in nanoseconds.
+std::pair<std::uint64_t, std::uint64_t> time_flushes(std::uint64_t interval_ns) {
+    const auto topology = Topology::discover();
+    Environment environment(*topology, {});
+    environment.minimum_time = std::chrono::milliseconds(20);
+    ThreadTeam team(*topology, {}, CounterSetName::none);
+    Parameters point;
+    point.set("pages", std::uint64_t{1});
+    point.set("layout", "contiguous");
+    point.set("victims_touch", "outside");
+    point.set("processes", std::uint64_t{0});
+    point.set("interval_ns", interval_ns);
+    point.set("threads", std::uint64_t{1});
+    ShootdownCell<RevokeRanged> cell(point);
+    const Result<Sample> sample = cell.measure(environment, team, 0);
+    EXPECT_TRUE(sample && cell.check(environment).passed);
+    return sample ? std::pair{sample->histograms.front().latencies.sum_ns(), sample->threads.front().duration_ns}
+                  : std::pair<std::uint64_t, std::uint64_t>{};
+}
+
+// No flush is over in a nanosecond, so each is due while the ones before it are made.
+TEST(ShootdownWorkload, CountsALateStartInAnOpenLoop) {
+    const auto [closed_sum, closed_duration] = time_flushes(0);
+    EXPECT_LE(closed_sum, closed_duration);
+    const auto [open_sum, open_duration] = time_flushes(1);
+    EXPECT_GT(open_sum, open_duration);
+}
+
 TEST(ShootdownWorkload, FeelsTheShootdownAxisAlone) {
     const WorkloadDescription workload = shootdown_workload();
     EXPECT_THAT(workload.axes, testing::ElementsAre("shootdown"));
     EXPECT_EQ(workload.subjects.size(), Shootdowns::size + 2);
+}
+
+TEST(ShootdownWorkload, VariesOptionsOneAtATimeAtTheRealSize) {
+    EXPECT_GE(points_besides(shootdown_question()), 1U);
+}
+
+TEST(ShootdownWorkload, PlacesItsPagesAndReadsThemBack) {
+    WorkloadDescription workload = shootdown_question();
+    add_floor(workload, "floor:tested",
+              [](const Parameters& parameters) { return std::make_unique<ShootdownCell<RevokeRanged>>(parameters); });
+    EXPECT_EQ(memory_read_back(workload, {"--pages=8", "--threads=1", "--set=layout=contiguous"})["state"], "ok");
+
+    const Topology topology = Topology::discover().value();
+    const unsigned node = topology.numa_nodes().front();
+    Environment environment(topology, MemoryPolicy::on_node(node));
+    {
+        const ShootdownObject<RevokeRanged::Machine> object(8, 1, 1, 0, environment);
+        int mode = -1;
+        ASSERT_EQ(syscall(SYS_get_mempolicy, &mode, nullptr, 0UL, object.region().address_of(0), MPOL_F_ADDR), 0);
+        EXPECT_EQ(mode, MPOL_BIND);
+    }
+    EXPECT_EQ(environment.observed_pages_by_node().at(node), 9U);
 }
 
 }  // namespace

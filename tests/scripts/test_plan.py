@@ -1,5 +1,6 @@
 """Which launches a run is made of, and in which order."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import fake_benchmark
@@ -48,6 +49,14 @@ def test_named_variants_are_all_measured_in_every_launch(workloads: list[binarie
     launches = make_launches(request, workloads)
     lookups = [launch for launch in launches if launch.workload == "lookup"]
     assert len(lookups) == 2 and all(len(launch.variants) == 4 for launch in lookups)
+
+
+def test_the_real_size_counts_variations_unless_the_user_names_their_axes(workloads: list[binaries.Workload]) -> None:
+    lookup = replace(workloads[0], variations=({"access": ["miss"], "pattern": ["uniform"]},))
+    plain = plan.cells_per_variant(lookup, Request(mode="full", parameters={"threads": ["1"], "pattern": ["uniform"]}))
+    assert plain == 2  # pages
+    assert plan.cells_per_variant(lookup, Request(mode="full", parameters={"threads": ["1"]})) == 2 * 2 + 2
+    assert plan.cells_per_variant(lookup, Request(parameters={"threads": ["1"]})) == 2
 
 
 def test_too_many_cells_are_split_and_the_base_is_in_every_part() -> None:
