@@ -77,7 +77,6 @@ nlohmann::ordered_json to_json(const ParameterAxis& axis) {
 /// Every combination of the axes' values, those in `lists` in place of the size's own. Errors: usage.
 Result<std::vector<Parameters>> product(const WorkloadDescription& workload, bool real_size,
                                         const std::map<std::string, std::string>& lists) {
-    constexpr std::size_t most_points = 100000;
     std::vector<Parameters> points(1);
     for (const auto& axis : workload.parameters) {
         auto values = real_size ? axis.real : axis.smoke;
