@@ -7,7 +7,7 @@ import fake_benchmark
 import pytest
 import synthetic_records as synthetic
 from lab_process import lab
-from test_doctor import machine
+from made_up_machine import machine, show_to_the_gate
 
 from page_map_lab import calibration, checks, gate, main, paths
 from page_map_lab.calibration import Calibration, Drift, Sharing
@@ -88,8 +88,7 @@ def test_a_broken_calibration_stops_nobody(folder: Path) -> None:
 def fixture_noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
     """A bare machine on which two others want to run; returns the root of its files."""
     root = machine(tmp_path / "root", proc__loadavg="2.00 2.00 2.00 3/100 1")
-    real = checks.situation
-    monkeypatch.setattr(checks, "situation", lambda _root=None, **more: real(root, **more))
+    show_to_the_gate(root, monkeypatch.setattr)
     monkeypatch.setattr(gate, "PATIENCE_S", 0)
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     monkeypatch.setenv("PAGE_MAP_LAB_BINARIES", str(folder))
