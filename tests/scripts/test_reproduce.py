@@ -34,11 +34,12 @@ def fixture_measured(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def reproduce(folder: Path, report: Path, out: Path, *arguments: str, **more: str) -> Finished:
-    return lab(folder, "reproduce", str(report), "--out", str(out), *arguments, **{**NOISE, **more})
+    """Measures again with seeds of its own, the same each time: of all seeds, some few in a hundred miss the ratio."""
+    return lab(folder, "reproduce", str(report), "--out", str(out), "--seed", "77", *arguments, **{**NOISE, **more})
 
 
 def test_what_holds_is_said_claim_by_claim(folder: Path, measured: Path, tmp_path: Path) -> None:
-    finished = reproduce(folder, measured / "report" / "report.html", tmp_path / "again", "--seed", "77", "--json")
+    finished = reproduce(folder, measured / "report" / "report.html", tmp_path / "again", "--json")
     said = finished.json
     assert finished.code == 0 and said["held"] == len(said["claims"]) == 2 and said["not_held"] == said["not_measured"] == 0
     for claim in said["claims"]:
@@ -107,7 +108,7 @@ def test_bad_input_is_refused_in_one_line(folder: Path, measured: Path, tmp_path
     assert reproduce(folder, measured, tmp_path / "x", "--workload", "remove").failed_with(2, "no ratio")
     assert reproduce(folder, measured, tmp_path / "x", "--seed", "-1").failed_with(2, "--seed")
     few = tmp_path / "few"
-    assert lab(folder, "run", *SMALL[:-1], "2", "--out", str(few), **NOISE).code == 0
+    assert lab(folder, "run", *SMALL[:-1], "2", "--seed", "5", "--out", str(few), **NOISE).code == 0
     assert reproduce(folder, few, tmp_path / "x").failed_with(2, "no ratio with an interval")
     damaged = tmp_path / "damaged"
     damaged.mkdir()
