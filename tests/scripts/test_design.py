@@ -111,7 +111,8 @@ def fixture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_designed_run_takes_a_pilot_and_then_what_its_noise_calls_for(folder: Path, tmp_path: Path) -> None:
-    arguments = ("run", *SMALL, "--target-width", "10", "--json")
+    # Launches of as many repetitions as the pilot's: otherwise the time that they take decides, and with it which noise is met.
+    arguments = ("run", *SMALL, "--target-width", "10", "--repetitions", "3", "--json")
     finished = lab(folder, *arguments, "--out", str(tmp_path / "a"), FAKE_NOISE="0.03,0.01")
     plan = json.loads((tmp_path / "a" / "plan.json").read_text())
     assert finished.code == 0 and "after a pilot of 8 launches, the target width decides" in finished.err
