@@ -1,6 +1,5 @@
 """The documents say what is there: commands, verbs, exit codes, files, tests, labels, and no figure without a source."""
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from lab_process import lab
 
 import atomics_rules
 from configurations import CONFIGURATIONS
-from page_map_lab import checks
+from page_map_lab import checks, claims_file, paths
 from page_map_lab.cli_errors import ExitCode
 from page_map_lab.main import existing_verbs
 from source_tree import ROOT, SourceTree
@@ -196,15 +195,40 @@ def test_the_example_of_a_new_policy_compiles(tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stderr
 
 
-def test_the_readme_states_no_figure_that_nobody_can_check() -> None:
-    """A ratio or a time is a claim's bound, or stands in the example's report."""
+_CLAIM_ROW = re.compile(r"^\| `([\w-]+)` \| .* \| ((?:<=|>=|==) [\d.]+) \|$", re.MULTILINE)
+# A fraction, or a ratio or time with its unit; neither versions nor names of files.
+_FIGURE = re.compile(r"(?<![\w./-])(?:\d+\.\d+(?!\d|\.\w)|\d+(?=\s?(?:x|×|ns|us|µs|ms|times)\b))")
+
+
+def claimed() -> dict[str, claims_file.Claim]:
+    """The claims by name."""
+    return {claim.name: claim for claim in claims_file.load(paths.CLAIMS)}
+
+
+def test_each_row_of_the_readme_that_states_a_ratio_is_a_claim_with_its_bound() -> None:
     text = README.read_text(encoding="utf-8")
-    stated = set(re.findall(r"(?<![\w.])(\d+(?:\.\d+)?)\s?(?:x|×|ns|us|µs|ms|times)(?![\w.])", text))
-    claims = json.loads((ROOT / "results" / "claims.json").read_text(encoding="utf-8"))
-    bounds = {f"{claim['bound']:g}" for claim in claims if claim["bound"] is not None}
-    example = " ".join(path.read_text(encoding="utf-8") for path in sorted(EXAMPLE.rglob("report.md")))
-    unknown = {figure for figure in stated if f"{float(figure):g}" not in bounds and not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", example)}
-    assert unknown == set()
+    rows = dict(_CLAIM_ROW.findall(text))
+    known = claimed()
+    assert len(rows) >= 5 and set(rows) <= set(known)
+    assert {name: known[name].bound_text() for name in rows} == rows
+    for line in text.splitlines():
+        if found := _CLAIM_ROW.match(line):
+            claim = known[found.group(1)]
+            place, policies = line.split(" | ")[2], re.findall(r"`([a-z]+:\w+)`", line)
+            stated = {int(number) for number in re.findall(r"\d+", place)}
+            assert stated <= {value for value in claim.parameters.values() if isinstance(value, int)}, line
+            assert claim.base and policies[0] in claim.contender.split("/"), line
+            # A policy that a name leaves out is the default one.
+            assert policies[1] in claim.base.split("/") or policies[1] == "frames:return" and "frames:" not in claim.base, line
+
+
+def test_the_readme_states_no_figure_that_is_not_a_claims() -> None:
+    text = README.read_text(encoding="utf-8")
+    elsewhere = "\n".join(line for line in text.splitlines() if not _CLAIM_ROW.match(line))
+    assert _FIGURE.findall(elsewhere) == []
+    measured = ["0.188", "2.10", "580 times", "12 us", "5.5x", "1.05x", "0.90 to 0.95"]
+    assert [bool(_FIGURE.search(f"it takes {figure}, here")) for figure in measured] == [True] * len(measured)
+    assert _FIGURE.findall("Debian 12, page_map_lab-1.2.deb, 4096 pages, 3 %, 95 % intervals, 0.13.1") == []
 
 
 def test_the_readme_has_the_examples_picture_in_its_place() -> None:
