@@ -416,6 +416,7 @@ std::vector<Fact> read_environment_facts(const fs::path& root) {
     return list_of(
         number_of_file("max_map_count", root, "proc/sys/vm/max_map_count"),
         fact_of_file("transparent_huge_pages", root, "sys/kernel/mm/transparent_hugepage/enabled", bracketed),
+        fact_of_file("shared_memory_huge_pages", root, "sys/kernel/mm/transparent_hugepage/shmem_enabled", bracketed),
         number_of_file("numa_balancing", root, "proc/sys/kernel/numa_balancing"),
         number_of_file("perf_event_paranoid", root, "proc/sys/kernel/perf_event_paranoid"),
         governor_fact(root),

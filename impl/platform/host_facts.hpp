@@ -58,9 +58,9 @@ struct HostFacts {
 HostFacts read_host_facts(const Topology& topology, const std::filesystem::path& root = "/",
                           const MachineIdentity& identity = MachineIdentity::read());
 
-/// Reads the settings and the noise, as they are now: max_map_count, transparent_huge_pages, numa_balancing,
-/// perf_event_paranoid, governor, boost, smt, swap_total_bytes, ksm, load_1m, steal_ticks, malloc_conf, nmi_watchdog,
-/// tlb_single_page_flush_ceiling.
+/// Reads the settings and the noise, as they are now: max_map_count, transparent_huge_pages (of private memory),
+/// shared_memory_huge_pages (of memfds, so of objects), numa_balancing, perf_event_paranoid, governor, boost, smt,
+/// swap_total_bytes, ksm, load_1m, steal_ticks, malloc_conf, nmi_watchdog, tlb_single_page_flush_ceiling.
 std::vector<Fact> read_environment_facts(const std::filesystem::path& root = "/");
 
 }  // namespace page_map_lab

@@ -16,7 +16,8 @@ from page_map_lab.checks_counters import (
 )  # fmt: skip
 from page_map_lab.checks_interrupts import irq_affinity, isolated_cpus, tickless
 from page_map_lab.checks_memory import (
-    disk_space, free_memory, max_map_count, numa_balancing, same_page_merging, swap, transparent_huge_pages,
+    disk_space, free_memory, max_map_count, numa_balancing, same_page_merging, shared_memory_huge_pages, swap,
+    transparent_huge_pages,
 )  # fmt: skip
 from page_map_lab.checks_processor import boost, build_type, governor, hypervisor, load, smt, steal
 from page_map_lab.checks_steadiness import core_sharing, drift, temperature, throttling
@@ -25,8 +26,8 @@ from page_map_lab.machine import CpuTicks, Machine
 
 CHECKS: tuple[Callable[[Situation], Finding], ...] = (
     build_type, governor, boost, smt, core_sharing, isolated_cpus, tickless, irq_affinity, hypervisor, steal, load,
-    temperature, throttling, drift, transparent_huge_pages, numa_balancing, same_page_merging, max_map_count, swap,
-    free_memory, disk_space, perf_event_paranoid, kptr_restrict, nmi_watchdog, tracefs, hardware_counters,
+    temperature, throttling, drift, transparent_huge_pages, shared_memory_huge_pages, numa_balancing, same_page_merging,
+    max_map_count, swap, free_memory, disk_space, perf_event_paranoid, kptr_restrict, nmi_watchdog, tracefs, hardware_counters,
     software_counters, tracepoint_counters, interrupt_counters,
 )  # fmt: skip
 NAMES = tuple(check.__name__ for check in CHECKS)

@@ -1,8 +1,11 @@
 """The gate's checks of memory, of the kernel's settings for it, and of the disk."""
 
 from page_map_lab.finding import Finding, Situation
+from page_map_lab.machine import chosen
 
 GIB = 1 << 30
+# With these the kernel makes huge pages of shared memory for which nobody asked.
+UNASKED_SHARED = {"always", "within_size", "force"}
 
 
 def transparent_huge_pages(at: Situation) -> Finding:
@@ -16,6 +19,19 @@ def transparent_huge_pages(at: Situation) -> Finding:
             "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled",
         )
     return Finding("transparent_huge_pages", "ok", text)
+
+
+def shared_memory_huge_pages(at: Situation) -> Finding:
+    """An object's pages lie in a memfd, which the setting of private memory says nothing of."""
+    text = at.machine.read("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
+    if text is None:
+        return Finding("shared_memory_huge_pages", "info", "not in this kernel")
+    if chosen(text) in UNASKED_SHARED:
+        return Finding(
+            "shared_memory_huge_pages", "soft", chosen(text),
+            "echo advise | sudo tee /sys/kernel/mm/transparent_hugepage/shmem_enabled",
+        )
+    return Finding("shared_memory_huge_pages", "ok", text)
 
 
 def numa_balancing(at: Situation) -> Finding:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from page_map_lab.machine import IRQ_AFFINITY, Machine, ranges_text
+from page_map_lab.machine import IRQ_AFFINITY, Machine, chosen, ranges_text
 
 # The checks of the gate whose findings it mends.
 TUNED = {
-    "governor", "boost", "numa_balancing", "transparent_huge_pages", "same_page_merging", "nmi_watchdog",
-    "perf_event_paranoid", "kptr_restrict", "max_map_count", "irq_affinity",
+    "governor", "boost", "numa_balancing", "transparent_huge_pages", "shared_memory_huge_pages", "same_page_merging",
+    "nmi_watchdog", "perf_event_paranoid", "kptr_restrict", "max_map_count", "irq_affinity",
 }  # fmt: skip
 
 LEFT_ALONE = {
@@ -45,11 +45,6 @@ class TuningPlan:
 
     changes: list[Change]
     remarks: list[Remark]
-
-
-def chosen(text: str) -> str:
-    """The value of a setting: of `always [madvise] never` the one in brackets."""
-    return text.partition("[")[2].partition("]")[0] if "[" in text else text.strip()
 
 
 def value_at(root: Path, path: str) -> str | None:
@@ -116,6 +111,8 @@ def make_plan(root: Path, measured: list[int]) -> TuningPlan:
         _files(machine, plan, "boost", f"{cpufreq}/policy[0-9]*/boost", "0", "absent: no switch for it here")
     _single(machine, plan, "numa_balancing", "/proc/sys/kernel/numa_balancing", "0")
     _single(machine, plan, "transparent_huge_pages", "/sys/kernel/mm/transparent_hugepage/enabled", "madvise", {"never"})
+    shared = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+    _single(machine, plan, "shared_memory_huge_pages", shared, "advise", {"never", "deny"})
     _single(machine, plan, "same_page_merging", "/sys/kernel/mm/ksm/run", "0")
     _single(machine, plan, "nmi_watchdog", "/proc/sys/kernel/nmi_watchdog", "0")
     _single(machine, plan, "perf_event_paranoid", "/proc/sys/kernel/perf_event_paranoid", "-1")

@@ -42,6 +42,11 @@ def ranges_text(numbers: list[int]) -> str:
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
 
 
+def chosen(text: str) -> str:
+    """The value of a setting: of `always [madvise] never` the one in brackets."""
+    return text.partition("[")[2].partition("]")[0] if "[" in text else text.strip()
+
+
 def _is_heat(text: str) -> bool:
     return text.isdigit() and int(text) > 0
 

@@ -46,6 +46,7 @@ HOST: dict[str, Any] = {
 ENVIRONMENT: dict[str, Any] = {
     "max_map_count": 65530,
     "transparent_huge_pages": "madvise",
+    "shared_memory_huge_pages": "never",
     "numa_balancing": False,
     "perf_event_paranoid": -1,
     "governor": "performance",

@@ -123,6 +123,7 @@ def test_a_failed_check_exits_with_5_and_names_the_cell(tmp_path: Path) -> None:
         (("build", "sanitizer"), "thread"),
         (("environment", "governor"), "powersave"),
         (("environment", "max_map_count"), 7),
+        (("environment", "shared_memory_huge_pages"), "always"),
     ],
 )
 def test_what_is_not_comparable_is_refused_by_the_name_of_the_field(tmp_path: Path, place: tuple[str, str], value: Any) -> None:

@@ -1,58 +1,23 @@
 """The gate's checks, on made-up machines."""
 
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab_process import lab
+from made_up_machine import machine
 
-from page_map_lab import checks
+from page_map_lab import checks, checks_counters, checks_interrupts, checks_memory, checks_processor, checks_steadiness
 from page_map_lab.calibration import Calibration, Drift, Sharing
+from page_map_lab.finding import Finding
 from page_map_lab.machine import CpuTicks, Machine, ranges_text
 
 STEADY = (100.0,) * 60
 APART = Sharing((0, 1, 2, 3), {(0, 1): (1.98, 2.0), (2, 3): (1.97,)})
-
-QUIET = {
-    "proc/cpuinfo": "flags : fpu vme",
-    "proc/stat": "cpu  100 0 100 800 0 0 0 0 0 0\n",
-    "proc/loadavg": "0.00 0.00 0.00 0/100 1",
-    "proc/meminfo": "MemAvailable: 8000000 kB\nSwapTotal: 0 kB",
-    "proc/interrupts": "TLB: 1 2\nCAL: 1 2\nRES: 1 2",
-    "proc/sys/kernel/numa_balancing": "0",
-    "proc/sys/kernel/perf_event_paranoid": "-1",
-    "proc/sys/kernel/nmi_watchdog": "0",
-    "proc/sys/vm/max_map_count": "65530",
-    "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "performance",
-    "sys/devices/system/cpu/cpufreq/boost": "0",
-    "sys/devices/system/cpu/smt/active": "0",
-    "sys/devices/system/cpu/online": "0-3",
-    "sys/devices/system/cpu/isolated": "2-3",
-    "sys/devices/system/cpu/nohz_full": "2-3",
-    **{f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list": str(cpu) for cpu in range(4)},
-    **{f"sys/devices/system/cpu/cpu{cpu}/thermal_throttle/core_throttle_count": "0" for cpu in range(4)},
-    "sys/class/thermal/thermal_zone0/type": "x86_pkg_temp",
-    "sys/class/thermal/thermal_zone0/temp": "45000",
-    "sys/class/thermal/thermal_zone0/trip_point_0_type": "critical",
-    "sys/class/thermal/thermal_zone0/trip_point_0_temp": "100000",
-    "proc/irq/24/smp_affinity_list": "0-1",
-    "proc/irq/25/smp_affinity_list": "1",
-    "proc/sys/kernel/kptr_restrict": "0",
-    "sys/devices/system/node/node0/meminfo": "",
-    "sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never",
-    "sys/kernel/mm/ksm/run": "0",
-    "sys/kernel/tracing/events/tlb/tlb_flush/id": "300",
-    "sys/bus/event_source/devices/cpu/type": "4",
-}
-
-
-def machine(root: Path, **changes: str | None) -> Path:
-    """A quiet machine's files with some changed; `__` stands for `/`, None takes the file away."""
-    files: dict[str, str | None] = {**QUIET, **{name.replace("__", "/"): text for name, text in changes.items()}}
-    for name, text in files.items():
-        if text is not None:
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(text + "\n")
-    return root
 
 
 def findings(
@@ -78,52 +43,122 @@ def test_a_healthy_machine_gives_no_finding(tmp_path: Path, monkeypatch: pytest.
     assert checks.verdict(list(found.values()), []) == "pass"
 
 
-@pytest.mark.parametrize(
-    ("changes", "check", "severity", "advice"),
-    [
-        ({"sys__devices__system__cpu__cpu0__cpufreq__scaling_governor": "powersave"}, "governor", "hard", "performance"),
-        ({"sys__devices__system__cpu__cpufreq__boost": "1"}, "boost", "soft", "echo 0"),
-        ({"sys__devices__system__cpu__cpufreq__boost": None, "sys__devices__system__cpu__cpufreq__policy0__boost": "1",
-          "sys__devices__system__cpu__cpufreq__policy1__boost": "0"}, "boost", "soft", "policy*/boost"),
-        ({"sys__devices__system__cpu__intel_pstate__no_turbo": "0"}, "boost", "soft", "no_turbo"),
-        ({"sys__devices__system__cpu__cpu0__topology__thread_siblings_list": "0,2",
-          "sys__devices__system__cpu__cpu2__topology__thread_siblings_list": "0,2"}, "smt", "soft", "echo off"),
-        ({"sys__devices__system__cpu__isolated": ""}, "isolated_cpus", "soft", "isolcpus=domain,managed_irq,2-3"),
-        ({"sys__devices__system__cpu__nohz_full": "(null)"}, "tickless", "soft", "nohz_full=2-3"),
-        ({"sys__devices__system__cpu__nohz_full": "3"}, "tickless", "soft", "nohz_full=2-3"),
-        ({"proc__irq__25__smp_affinity_list": "0-3"}, "irq_affinity", "soft", "tune-host --cpus 2-3"),
-        ({"sys__devices__system__cpu__isolated": "", "proc__irq__25__smp_affinity_list": "0-3"}, "irq_affinity", "soft", "--cpus LIST"),
-        ({"sys__class__thermal__thermal_zone0__temp": "95000"}, "temperature", "hard", "cool"),
-        ({"sys__class__hwmon__hwmon0__name": "k10temp", "sys__class__hwmon__hwmon0__temp1_input": "88000",
-          "sys__class__hwmon__hwmon0__temp1_crit": "95000"}, "temperature", "hard", "cool"),
-        ({"sys__devices__system__cpu__cpu1__thermal_throttle__core_throttle_count": "7"}, "throttling", "soft", "cooling"),
-        ({"proc__sys__kernel__kptr_restrict": "2"}, "kptr_restrict", "soft", "kptr_restrict=0"),
-        ({"proc__stat": "cpu  100 0 100 700 0 0 0 100 0 0"}, "steal", "hard", "quiet"),
-        ({"proc__loadavg": "2.00 2.00 2.00 3/100 1"}, "load", "hard", "top"),
-        ({"sys__kernel__mm__transparent_hugepage__enabled": "[always] madvise never"}, "transparent_huge_pages", "soft", "madvise"),
-        ({"proc__sys__kernel__perf_event_paranoid": "3"}, "perf_event_paranoid", "soft", "sysctl"),
-        ({"sys__kernel__tracing__events__tlb__tlb_flush__id": None}, "tracefs", "soft", "mount -t tracefs"),
-        ({"sys__kernel__tracing__events__tlb__tlb_flush__id": None}, "tracepoint_counters", "soft", "tracefs"),
-        ({"proc__sys__vm__max_map_count": "1000"}, "max_map_count", "soft", "vm.max_map_count"),
-        ({"proc__meminfo": "MemAvailable: 8000000 kB\nSwapTotal: 4096 kB"}, "swap", "soft", "swapoff"),
-        ({"proc__meminfo": "MemAvailable: 8000 kB\nSwapTotal: 0 kB"}, "free_memory", "soft", "quick"),
-        ({"proc__sys__kernel__nmi_watchdog": "1"}, "nmi_watchdog", "soft", "nmi_watchdog=0"),
-        ({"sys__bus__event_source__devices__cpu__type": None}, "hardware_counters", "soft", "PMU"),
-        ({"sys__kernel__mm__ksm__run": "1"}, "same_page_merging", "soft", "ksm"),
-        ({"proc__interrupts": "LOC: 1 2"}, "interrupt_counters", "soft", "tracepoints"),
-    ],
-)
-def test_each_trouble_is_found_and_can_be_mended(
-    tmp_path: Path, changes: dict[str, str | None], check: str, severity: str, advice: str
-) -> None:
-    finding = findings(machine(tmp_path, **changes))[check]
-    assert finding.severity == severity and advice in finding.advice and finding.found
+# What files say, the check that finds it, how bad it is, and a word of what mends it.
+CAUSES: list[tuple[dict[str, str | None], str, str, str]] = [
+    ({"sys__devices__system__cpu__cpu0__cpufreq__scaling_governor": "powersave"}, "governor", "hard", "performance"),
+    ({"sys__devices__system__cpu__cpufreq__boost": "1"}, "boost", "soft", "echo 0"),
+    ({"sys__devices__system__cpu__cpufreq__boost": None, "sys__devices__system__cpu__cpufreq__policy0__boost": "1",
+      "sys__devices__system__cpu__cpufreq__policy1__boost": "0"}, "boost", "soft", "policy*/boost"),
+    ({"sys__devices__system__cpu__intel_pstate__no_turbo": "0"}, "boost", "soft", "no_turbo"),
+    ({"sys__devices__system__cpu__cpu0__topology__thread_siblings_list": "0,2",
+      "sys__devices__system__cpu__cpu2__topology__thread_siblings_list": "0,2"}, "smt", "soft", "echo off"),
+    ({**{f"sys__devices__system__cpu__cpu{cpu}__topology__thread_siblings_list": None for cpu in range(4)},
+      "sys__devices__system__cpu__smt__active": "1"}, "smt", "soft", "echo off"),
+    ({"sys__devices__system__cpu__isolated": ""}, "isolated_cpus", "soft", "isolcpus=domain,managed_irq,2-3"),
+    ({"sys__devices__system__cpu__nohz_full": "(null)"}, "tickless", "soft", "nohz_full=2-3"),
+    ({"sys__devices__system__cpu__nohz_full": "3"}, "tickless", "soft", "nohz_full=2-3"),
+    ({"proc__irq__25__smp_affinity_list": "0-3"}, "irq_affinity", "soft", "tune-host --cpus 2-3"),
+    ({"sys__devices__system__cpu__isolated": "", "proc__irq__25__smp_affinity_list": "0-3"}, "irq_affinity", "soft", "--cpus LIST"),
+    ({"sys__class__thermal__thermal_zone0__temp": "95000"}, "temperature", "hard", "cool"),
+    ({"sys__class__hwmon__hwmon0__name": "k10temp", "sys__class__hwmon__hwmon0__temp1_input": "88000",
+      "sys__class__hwmon__hwmon0__temp1_crit": "95000"}, "temperature", "hard", "cool"),
+    ({"sys__devices__system__cpu__cpu1__thermal_throttle__core_throttle_count": "7"}, "throttling", "soft", "cooling"),
+    ({"proc__sys__kernel__kptr_restrict": "2"}, "kptr_restrict", "soft", "kptr_restrict=0"),
+    ({"proc__stat": "cpu  100 0 100 700 0 0 0 100 0 0"}, "steal", "hard", "quiet"),
+    ({"proc__sys__kernel__numa_balancing": "1", "sys__devices__system__node__node1__meminfo": ""},
+     "numa_balancing", "hard", "numa_balancing=0"),
+    ({"proc__cpuinfo": "flags : fpu hypervisor"}, "hypervisor", "soft", "bare metal"),
+    ({"CMakeCache.txt": "PAGE_MAP_LAB_PRESET:STRING=dev"}, "build_type", "hard", "unset PAGE_MAP_LAB_BINARIES"),
+    ({"proc__loadavg": "2.00 2.00 2.00 3/100 1"}, "load", "hard", "top"),
+    ({"sys__kernel__mm__transparent_hugepage__enabled": "[always] madvise never"}, "transparent_huge_pages", "soft", "madvise"),
+    ({"sys__kernel__mm__transparent_hugepage__shmem_enabled": "[always] within_size advise never deny force"},
+     "shared_memory_huge_pages", "soft", "echo advise"),
+    ({"sys__kernel__mm__transparent_hugepage__shmem_enabled": "always [within_size] advise never deny force"},
+     "shared_memory_huge_pages", "soft", "echo advise"),
+    ({"sys__kernel__mm__transparent_hugepage__shmem_enabled": "always within_size advise never deny [force]"},
+     "shared_memory_huge_pages", "soft", "echo advise"),
+    ({"proc__sys__kernel__perf_event_paranoid": None}, "perf_event_paranoid", "soft", "CONFIG_PERF_EVENTS"),
+    ({"proc__sys__kernel__perf_event_paranoid": "3"}, "perf_event_paranoid", "soft", "sysctl"),
+    ({"sys__kernel__tracing__events__tlb__tlb_flush__id": None}, "tracefs", "soft", "mount -t tracefs"),
+    ({"sys__kernel__tracing__events__tlb__tlb_flush__id": None, "sys__kernel__tracing__events__header_page": ""},
+     "tracefs", "soft", "remount,mode=755"),
+    ({"sys__kernel__tracing__events__tlb__tlb_flush__id": None}, "tracepoint_counters", "soft", "tracefs"),
+    ({"proc__sys__vm__max_map_count": "1000"}, "max_map_count", "soft", "vm.max_map_count"),
+    ({"proc__meminfo": "MemAvailable: 8000000 kB\nSwapTotal: 4096 kB"}, "swap", "soft", "swapoff"),
+    ({"proc__meminfo": "MemAvailable: 8000 kB\nSwapTotal: 0 kB"}, "free_memory", "soft", "quick"),
+    ({"proc__sys__kernel__nmi_watchdog": "1"}, "nmi_watchdog", "soft", "nmi_watchdog=0"),
+    ({"sys__bus__event_source__devices__cpu__type": None}, "hardware_counters", "soft", "PMU"),
+    ({"sys__kernel__mm__ksm__run": "1"}, "same_page_merging", "soft", "ksm"),
+    ({"proc__interrupts": "LOC: 1 2"}, "interrupt_counters", "soft", "tracepoints"),
+]
+# The same, of what no file says: the situation that the checks are told, what the disk has free, how the kernel refuses counters.
+OTHER_CAUSES: list[tuple[dict[str, Any], str, str, str]] = [
+    ({"throttled_before": -1}, "throttling", "hard", "cooling"),
+    ({"calibration": Calibration(Drift((100.0, 105.0) * 30))}, "drift", "soft", "tune-host"),
+    ({"calibration": Calibration(Drift((100.0, 130.0) * 30))}, "drift", "hard", "tune-host"),
+    ({"calibration": Calibration(None, Sharing((0, 1), {(0, 1): (1.05,)}))}, "core_sharing", "soft", "--plan list:0"),
+    ({"calibration": Calibration(None, Sharing((0, 1), {(0, 1): (1.2, 1.9, 2.0)}))}, "core_sharing", "soft", "inside one process"),
+    ({"free_bytes": 1 << 20}, "disk_space", "hard", "--out"),
+    ({"free_bytes": 1 << 29}, "disk_space", "soft", "free some space"),
+    ({"refused": "Permission denied"}, "hardware_counters", "soft", "sysctl"),
+    ({"refused": "Permission denied"}, "software_counters", "soft", "sysctl"),
+    ({"refused": "Permission denied"}, "tracepoint_counters", "soft", "sysctl"),
+]
 
 
-def test_every_finding_has_a_test_that_fakes_its_cause() -> None:
-    text = Path(__file__).read_text(encoding="utf-8")
-    tested = {name for name in checks.NAMES if f'"{name}", "soft"' in text or f'"{name}", "hard"' in text or f'["{name}"].severity' in text}
-    assert set(checks.NAMES) - tested == set()
+def findings_in(root: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int = 1 << 40, refused: str = "", **told: Any) -> dict[str, Finding]:
+    """What the checks find below `root` in one of the situations that no file says."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Machine, "free_bytes", lambda self, folder: free_bytes)
+        if refused:
+            patch.setattr(Machine, "is_live", True)
+            patch.setattr(Machine, "counter_error", lambda self, kind, event, with_kernel: refused)
+        return findings(root, **told)
+
+
+def faked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Finding, str, str]]:
+    """Every cause, one after the other: the finding of its check, and what severity and advice it should have."""
+    for number, (files, check, severity, advice) in enumerate(CAUSES):
+        yield findings_in(machine(folder / f"files-{number}", **files), monkeypatch)[check], severity, advice
+    for number, (told, check, severity, advice) in enumerate(OTHER_CAUSES):
+        yield findings_in(machine(folder / f"told-{number}"), monkeypatch, **told)[check], severity, advice
+
+
+def test_each_trouble_is_found_and_can_be_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for finding, severity, advice in faked(tmp_path, monkeypatch):
+        assert finding.severity == severity and advice in finding.advice and finding.found, finding
+
+
+def test_every_finding_has_a_cause_that_is_faked_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each place in the checks that makes a hard or a soft finding is reached, with each severity that it can give."""
+    owed, made = set(), set()
+    for module in (checks_counters, checks_interrupts, checks_memory, checks_processor, checks_steadiness):
+        places = [node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Call) and called(node) == "Finding"]
+        assert places
+        owed |= {
+            (module.__name__, place.lineno, word.value)
+            for place in places for word in ast.walk(place.args[1])
+            if isinstance(word, ast.Constant) and word.value in ("hard", "soft")
+        }  # fmt: skip
+
+        def noting(*arguments: str, places: list[ast.Call] = places, name: str = module.__name__) -> Finding:
+            line = sys._getframe(1).f_lineno
+            made.update((name, place.lineno, arguments[1]) for place in places if place.lineno <= line <= (place.end_lineno or 0))
+            return Finding(*arguments)
+
+        monkeypatch.setattr(module, "Finding", noting)
+    assert len(list(faked(tmp_path, monkeypatch))) == len(CAUSES) + len(OTHER_CAUSES)
+    assert owed - made == set()
+
+
+def test_the_checks_are_all_in_the_files_that_are_looked_at() -> None:
+    looked_at = {checks_counters, checks_interrupts, checks_memory, checks_processor, checks_steadiness}
+    assert {inspect.getmodule(check) for check in checks.CHECKS} == looked_at
+
+
+def called(node: ast.Call) -> str:
+    """The plain name of what a call calls."""
+    return node.func.id if isinstance(node.func, ast.Name) else ""
 
 
 def test_throttling_is_judged_over_the_time_of_a_launch(tmp_path: Path) -> None:
@@ -232,11 +267,6 @@ def test_doctor_exits_3_on_a_hard_finding_and_0_when_it_is_waived(tmp_path: Path
     assert loud.code == 3 and loud.json["verdict"] == "hard"
     assert lab(tmp_path, "doctor", "load", "--root", str(root), "--waive", "load").code == 0
     assert "top" in lab(tmp_path, "doctor", "load", "--root", str(root)).out
-
-
-def test_disk_space_for_no_record_is_hard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Machine, "free_bytes", lambda self, folder: 1 << 20)
-    assert findings(machine(tmp_path))["disk_space"].severity == "hard"
 
 
 def test_counters_that_the_system_refuses_are_soft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

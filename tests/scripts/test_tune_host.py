@@ -1,17 +1,18 @@
 """`lab tune-host`: what it changes, and that it gives everything back on every exit, kill included."""
 
 import fcntl
+import itertools
 import json
 import os
-import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_process import LAB, Finished, environment, lab
+from lab_process import LAB, ROOT, Finished, environment, lab
 
 from page_map_lab import host_settings, host_snapshot
 from page_map_lab.cli_errors import UsageError
@@ -149,21 +150,40 @@ def test_a_killed_tune_host_is_restored_by_the_next_call_of_lab(host: Host, verb
     assert host.call(*verb).err.replace("lab tune-host: nothing to restore\n", "") == ""
 
 
+KILLED_AT = """
+import itertools, os, signal, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, {scripts!r})
+from page_map_lab import host_snapshot, main
+moments = itertools.count()
+def stop_before(function):
+    def stopping(*arguments):
+        if next(moments) == {moment}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+    return stopping
+host_snapshot.write = stop_before(host_snapshot.write)
+host_snapshot.StateFolder._sync = stop_before(host_snapshot.StateFolder._sync)
+sys.exit(main.main(sys.argv[1:]))
+"""
+
+
 def test_killed_at_any_moment_everything_is_given_back(host: Host) -> None:
-    moments = random.Random(7)
-    tuned_when_killed = 0
-    for _ in range(12):
-        # The command ends at once: the kill falls among the changes, the restorations, or after both.
-        with subprocess.Popen(
-            [LAB, *host.arguments("--", "true")], env=environment(host.root, **host.variables), stderr=subprocess.DEVNULL
-        ) as process:
-            wait_for(lambda: (host.state / "tune-host.json").exists() or process.poll() is not None)
-            time.sleep(moments.uniform(0, 0.01))
-            process.kill()
-        tuned_when_killed += (host.state / "tune-host.json").exists()
+    tuned_when_killed = []
+    for moment in itertools.count():
+        program = KILLED_AT.format(scripts=str(ROOT / "scripts"), moment=moment)
+        command = [sys.executable, "-c", program, *host.arguments("--", "true")]
+        code = subprocess.run(command, env=environment(host.root, **host.variables), stderr=subprocess.DEVNULL, check=False).returncode
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        tuned_when_killed.append(host.values() != UNTUNED)
         assert host.call("list", "--help").code == 0
         assert host.is_untuned()
-    assert tuned_when_killed > 0
+    # Before the snapshot is safe and before each change and restoration; nothing is tuned yet before the first change, and
+    # not any more once the last restoration was made and the snapshot is gone.
+    changes = len(TUNED)
+    assert tuned_when_killed == [False] * 2 + [True] * (2 * changes - 1) + [False]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -269,13 +289,26 @@ def test_boost_has_a_switch_on_intel_and_on_amd(host: Host) -> None:
     assert [(change.path, change.wanted) for change in intel] == [("/sys/devices/system/cpu/intel_pstate/no_turbo", "1")]
 
 
-def test_huge_pages_are_tuned_only_where_they_come_unasked(host: Host) -> None:
-    setting = host.root / "sys/kernel/mm/transparent_hugepage/enabled"
-    setting.parent.mkdir(parents=True)
-    for text, wanted in (("[always] madvise never", ["madvise"]), ("always madvise [never]", []), ("always [madvise] never", [])):
-        setting.write_text(text)
-        plan = host_settings.make_plan(host.root, [])
-        assert [change.wanted for change in plan.changes if change.name == "transparent_huge_pages"] == wanted
+@pytest.mark.parametrize(
+    ("setting", "name", "text", "wanted"),
+    [
+        ("enabled", "transparent_huge_pages", "[always] madvise never", ["madvise"]),
+        ("enabled", "transparent_huge_pages", "always [madvise] never", []),
+        ("enabled", "transparent_huge_pages", "always madvise [never]", []),
+        ("shmem_enabled", "shared_memory_huge_pages", "[always] within_size advise never deny force", ["advise"]),
+        ("shmem_enabled", "shared_memory_huge_pages", "always [within_size] advise never deny force", ["advise"]),
+        ("shmem_enabled", "shared_memory_huge_pages", "always within_size advise never deny [force]", ["advise"]),
+        ("shmem_enabled", "shared_memory_huge_pages", "always within_size [advise] never deny force", []),
+        ("shmem_enabled", "shared_memory_huge_pages", "always within_size advise [never] deny force", []),
+        ("shmem_enabled", "shared_memory_huge_pages", "always within_size advise never [deny] force", []),
+    ],
+)
+def test_huge_pages_are_tuned_only_where_they_come_unasked(host: Host, setting: str, name: str, text: str, wanted: list[str]) -> None:
+    path = host.root / "sys/kernel/mm/transparent_hugepage" / setting
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    plan = host_settings.make_plan(host.root, [])
+    assert [change.wanted for change in plan.changes if change.name == name] == wanted
 
 
 def test_interrupts_stay_where_every_processor_is_measured(host: Host) -> None:
@@ -314,7 +347,7 @@ def test_without_root_it_says_so(host: Host) -> None:
 
 def test_a_user_without_a_home_can_use_every_verb(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     for home in ("/proc/1/cwd/nowhere", ""):
-        finished = lab(host.root, "list", "--help", HOME=home, XDG_STATE_HOME="")
+        finished = lab(host.root, "list", "--help", HOME=home, XDG_STATE_HOME="", PAGE_MAP_LAB_STATE="")
         assert finished.code == 0 and finished.err == ""
     # A user whom the system does not know.
     monkeypatch.delenv("PAGE_MAP_LAB_STATE", raising=False)

@@ -179,6 +179,7 @@ TEST(EnvironmentFacts, settings_and_noise_are_read_as_they_are) {
     const FakeRoot root;
     root.file("proc/sys/vm/max_map_count", "65530\n");
     root.file("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+    root.file("sys/kernel/mm/transparent_hugepage/shmem_enabled", "always [within_size] advise never deny force\n");
     root.file("proc/sys/kernel/numa_balancing", "1\n");
     root.file("proc/sys/kernel/perf_event_paranoid", "-1\n");
     root.file("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n");
@@ -191,6 +192,7 @@ TEST(EnvironmentFacts, settings_and_noise_are_read_as_they_are) {
     const auto facts = read_environment_facts(root.path());
     EXPECT_EQ(value<std::int64_t>(facts, "max_map_count"), 65530);
     EXPECT_EQ(value<std::string>(facts, "transparent_huge_pages"), "madvise");
+    EXPECT_EQ(value<std::string>(facts, "shared_memory_huge_pages"), "within_size");
     EXPECT_EQ(value<std::int64_t>(facts, "numa_balancing"), 1);
     EXPECT_EQ(value<std::int64_t>(facts, "perf_event_paranoid"), -1);
     EXPECT_EQ(value<std::string>(facts, "governor"), "performance");
