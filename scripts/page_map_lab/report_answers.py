@@ -108,7 +108,7 @@ def _base_stands(base: Row, contenders: Sequence[Row], everywhere: Sequence[Row]
     if tied:
         nearest, estimate = tied[0], tied[0].comparison.estimate
         sentence = (
-            f"(the base): no variant is told from it as cheaper. Nearest: {nearest.label}, {ratio_words(estimate.ratio)} "
+            f"(the base): no variant is surely cheaper. Nearest: {nearest.label}, {ratio_words(estimate.ratio)} "
             f"({interval_words(estimate.low, estimate.high)}), {_launches(nearest)}."
         )
         return _answer(base, nearest, TIED, sentence, where, remarks)

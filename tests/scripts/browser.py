@@ -13,8 +13,8 @@ CHROMIUM = shutil.which("chromium")
 
 _BEFORE = "<script>window.problems = []; addEventListener('error', (event) => problems.push(event.message || 'a resource failed'), true);</script>"
 _AFTER = """<script>
-addEventListener('load', () => {
-  const facts = (() => { %s })();
+addEventListener('load', async () => {
+  const facts = await (async () => { %s })();
   const fetched = performance.getEntriesByType('resource').map((entry) => entry.name);
   parent.postMessage(JSON.stringify({problems, fetched, width: innerWidth, height: innerHeight, facts}), '*');
 });
@@ -25,7 +25,7 @@ addEventListener('message', (event) => { document.getElementById('facts').textCo
 
 
 def opened(page: Path, folder: Path, probe: str, width: int = 1440, height: int = 900, address: str = "", dark: bool = False) -> dict[str, Any]:
-    """Opens `page` and evaluates `probe`, the body of a function that returns facts; says also what failed and was fetched."""
+    """Opens `page` and evaluates `probe`, the body of an async function that returns facts; says also what failed and was fetched."""
     text = page.read_text(encoding="utf-8")
     copy = page.with_name(f"probed-{page.name}")
     copy.write_text(text.replace("<meta charset", _BEFORE + "<meta charset", 1) + _AFTER % probe, encoding="utf-8")

@@ -36,7 +36,7 @@ def test_a_floor_never_wins(tmp_path: Path) -> None:
 def test_what_cannot_be_told_apart_is_said_to_be_so(tmp_path: Path) -> None:
     found = answer(tmp_path, {BASE: 11.0, FLAT: 11.0, SPIN: 17.0})
     assert (found.winner, found.winner_label, found.sureness) == (BASE, "radix, rcu_qsbr", TIED)
-    assert "no variant is told from it as cheaper" in found.sentence and "Nearest: layout:flat" in found.sentence
+    assert "no variant is surely cheaper" in found.sentence and "Nearest: layout:flat" in found.sentence
     assert found.contender_label == "layout:flat" and found.low < 1 < found.high
     assert "surely dearer: read:spinlock" in found.remark
 

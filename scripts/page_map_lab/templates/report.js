@@ -78,6 +78,14 @@
     label();
   });
   label();
+
+  // Nobody can open what is on paper: each answer is printed with the parameters at which it holds.
+  window.addEventListener("beforeprint", () => {
+    for (const place of document.querySelectorAll(".answer details")) {
+      place.open = true;
+    }
+  });
+
   apply();
   read_address();
 })();
