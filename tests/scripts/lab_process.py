@@ -12,6 +12,7 @@ from typing import Any
 from made_up_machine import machine
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 900  # ends what hangs; a busy machine takes minutes for a profiling session
 LAB = ROOT / "scripts" / "lab"  # the user's own command, whose gate sees this machine
 
 _quiet = tempfile.TemporaryDirectory(prefix="page_map_lab-quiet-")
@@ -47,6 +48,6 @@ def environment(binaries: Path, **more: str) -> dict[str, str]:
 def lab(binaries: Path, *arguments: str, **more: str) -> Finished:
     """Runs the lab to its end."""
     finished = subprocess.run(
-        [*QUIET_LAB, *arguments], capture_output=True, text=True, env=environment(binaries, **more), timeout=120, check=False
+        [*QUIET_LAB, *arguments], capture_output=True, text=True, env=environment(binaries, **more), timeout=PATIENCE_S, check=False
     )
     return Finished(finished.returncode, finished.stdout, finished.stderr)
