@@ -186,6 +186,17 @@ struct ThreadTeam::Worker {
     std::thread thread;
 };
 
+/// Where there is a reason why no shootdown arrives as an interrupt, its counts are absent.
+static void disown_interrupts(std::vector<CounterReading>& readings, const std::string& why) {
+    for (CounterReading& reading : readings) {
+        if (!why.empty() && (reading.name == "tlb_flush_remote_received" || reading.name == "call_function_interrupts")) {
+            reading.value.reset();
+            reading.state = CounterState::absent;
+            reading.why = why;
+        }
+    }
+}
+
 ThreadTeam::ThreadTeam(const Topology& topology, PinningPlan plan, CounterSetName counters)
     : topology_(topology), plan_(std::move(plan)), counter_set_(counters) {}
 
@@ -220,7 +231,7 @@ std::string ThreadTeam::why_counters_unusable() {
     std::string why;
     worker.give([&] { why = worker.own_counters().why_unusable(); });
     worker.wait();
-    return why;
+    return why.empty() && counter_set_ == CounterSetName::interrupts ? why_no_interrupts_ : why;
 }
 
 Result<std::vector<ThreadReport>> ThreadTeam::run(const std::vector<Role>& roles, std::chrono::nanoseconds duration,
@@ -276,6 +287,7 @@ Result<std::vector<ThreadReport>> ThreadTeam::run(const std::vector<Role>& roles
         if (first && !workers_[index]->status) {
             first = std::move(workers_[index]->status);
         }
+        disown_interrupts(members[index].report_.counters, why_no_interrupts_);
         reports.push_back(std::move(members[index].report_));
     }
     if (!first) {

@@ -112,6 +112,10 @@ public:
     /// From now on the profiler samples from the members' start to the first member's stop. It outlives the team.
     void profile_with(ProfilerControl& profiler) { profiler_ = &profiler; }
 
+    /// From now on counts of shootdown interrupts are absent, with this reason: none would arrive, and a 0 would look as if
+    /// nobody had been shot down.
+    void count_no_interrupts(std::string why) { why_no_interrupts_ = std::move(why); }
+
     /// Opens the counters on the first thread: empty where all that the set promises are there, else the reason.
     std::string why_counters_unusable();
 
@@ -122,6 +126,7 @@ private:
     PinningPlan plan_;
     CounterSetName counter_set_;
     ProfilerControl* profiler_ = nullptr;
+    std::string why_no_interrupts_;
     std::vector<std::unique_ptr<Worker>> workers_;
 };
 

@@ -18,6 +18,7 @@
 #include "bench/harness/session.hpp"
 #include "bench/harness/workload.hpp"
 #include "impl/platform/nursery.hpp"
+#include "impl/platform/shootdown_probe.hpp"
 
 namespace page_map_lab::bench {
 namespace {
@@ -154,6 +155,11 @@ int run(const WorkloadDescription& workload, const Options& options) {
     if (is_set(library_flag(options, "benchmark_list_tests"))) {
         return list_cells(workload, session, options);
     }
+    HostFacts host = read_host_facts(*topology);
+    host.tlb_mechanism = in_the_light_of(probe_shootdowns(*topology), std::move(host.tlb_mechanism));
+    if (host.tlb_mechanism.value == without_interrupts) {
+        team.count_no_interrupts("shootdowns interrupt nobody here: " + host.tlb_mechanism.why);
+    }
     if (options.require_counters) {
         if (const std::string why = team.why_counters_unusable(); !why.empty()) {
             return complain(workload, exit_no_counters,
@@ -174,7 +180,7 @@ int run(const WorkloadDescription& workload, const Options& options) {
     RecordParts parts;
     parts.workload = &workload;
     parts.options = &options;
-    parts.host = read_host_facts(*topology);
+    parts.host = std::move(host);
     parts.environment = read_environment_facts();
     parts.started = utc_now();
     session.register_benchmarks(false);

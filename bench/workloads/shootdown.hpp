@@ -121,7 +121,7 @@ private:
     struct Operations {
         std::vector<TimeSpan> times;
         FlushTimes flushes;
-        std::vector<std::uint64_t> late_ns;  ///< how long after it was due each began
+        std::vector<std::uint64_t> late_ns{};  ///< how long after it was due each began
         ShootdownCost cost;
         std::uint64_t faults = 0;  ///< of the victims, where they are in other processes
     };

@@ -27,7 +27,7 @@ struct Fact {
 
 /// How the kernel tells other processors to drop translations: comparing numbers across different ones misleads.
 struct TlbMechanism {
-    std::string value;  ///< "ipi", "ipi_paravirtual", "invlpgb" or "broadcast"
+    std::string value;  ///< "ipi", "ipi_paravirtual", "invlpgb", "broadcast"; measured: "without_interrupts"
     std::string why;
 };
 

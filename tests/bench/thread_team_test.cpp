@@ -38,6 +38,24 @@ TEST_F(ThreadTeamTest, RunsEachRoleOnItsOwnProcessorAndReportsInOrder) {
     }
 }
 
+TEST_F(ThreadTeamTest, CountsNoInterruptsWhereNoneWouldArrive) {
+    team_.count_no_interrupts("nobody is interrupted");
+    const auto reports = team_.run({{"any", 1}}, 0ns, [](TeamMember& member) -> Status {
+        member.start();
+        member.stop(1);
+        return {};
+    });
+    ASSERT_TRUE(reports) << reports.error().text();
+    for (const char* name : {"tlb_flush_remote_received", "call_function_interrupts"}) {
+        const CounterReading* reading = find_reading(reports->front().counters, name);
+        ASSERT_NE(reading, nullptr);
+        EXPECT_FALSE(reading->value);
+        EXPECT_EQ(reading->state, CounterState::absent);
+        EXPECT_EQ(reading->why, "nobody is interrupted");
+    }
+    EXPECT_NE(find_reading(reports->front().counters, "task_clock_ns")->why, "nobody is interrupted");
+}
+
 TEST_F(ThreadTeamTest, NobodyLeavesTheStartBeforeAllHaveEnteredIt) {
     for (int round = 0; round < 50; ++round) {
         std::atomic<unsigned> prepared{0};

@@ -11,6 +11,7 @@
 
 #include "impl/core/page_index.hpp"
 #include "impl/platform/counters.hpp"
+#include "impl/platform/shootdown_probe.hpp"
 
 namespace page_map_lab {
 namespace {
@@ -108,6 +109,13 @@ ShootdownCounts shoot_down(unsigned initiator_cpu, unsigned victim_cpu) {
     return counts;
 }
 
+/// A hypervisor that flushes its guests' TLBs by itself interrupts nobody.
+#define SKIP_WITHOUT_INTERRUPTS()                                                                              \
+    if (const auto probe = probe_shootdowns(*Topology::discover()); probe && probe->interrupts_nobody()) {     \
+        GTEST_SKIP() << "shootdowns interrupt nobody on this machine";                                         \
+    }                                                                                                          \
+    static_cast<void>(0)
+
 TEST(LiveCounters, a_revoked_page_is_counted_by_the_thread_that_is_shot_down) {
     const std::vector<unsigned> cpus = allowed_cpus();
     if (cpus.size() < 2) {
@@ -120,6 +128,7 @@ TEST(LiveCounters, a_revoked_page_is_counted_by_the_thread_that_is_shot_down) {
     VALUE_OR_SKIP(local, counts.initiator, "tlb_flush_local");
     EXPECT_GE(sent, shootdowns);
     EXPECT_GE(local, shootdowns);
+    SKIP_WITHOUT_INTERRUPTS();
     // Others may take the processor from the victim now and then; most shootdowns reach it.
     EXPECT_GE(received, 1);
     EXPECT_GE(interrupts, 1);
@@ -134,9 +143,10 @@ TEST(LiveCounters, a_processors_counters_see_what_reaches_it) {
     const ShootdownCounts counts = shoot_down(cpus[0], cpus[1]);
     VALUE_OR_SKIP(received, counts.victim_cpu, "tlb_flush_remote_received");
     VALUE_OR_SKIP(interrupts, counts.victim_cpu, "call_function_interrupts");
+    EXPECT_EQ(counts.victim_cpu.front().cpu, cpus[1]);
+    SKIP_WITHOUT_INTERRUPTS();
     EXPECT_GE(received, 1);
     EXPECT_GE(interrupts, 1);
-    EXPECT_EQ(counts.victim_cpu.front().cpu, cpus[1]);
 }
 
 TEST(LiveCounters, faults_and_time_are_counted_for_the_span_alone) {
