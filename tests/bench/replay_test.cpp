@@ -59,8 +59,9 @@ TEST(ReplayWorkload, ReadsBackWhereItsPagesWereBeforeTheyGo) {
     const Launch launched = replay_with<BaseVariant>(
         {"--trace=" + trace.path(), "--data-dir=" + trace.folder(), "--set=frames_percent=100", "--record=" + record});
     ASSERT_EQ(launched.exit, 0) << launched.errors;
+    const auto written = nlohmann::json::parse(contents(record));
     std::uint64_t pages = 0;
-    for (const auto& observed : nlohmann::json::parse(contents(record))["placement"]["memory"]["observed_pages_by_node"]) {
+    for (const auto& observed : written["placement"]["memory"]["observed_pages_by_node"]) {
         pages += observed.get<std::uint64_t>();
     }
     constexpr std::uint64_t replays = 4;  // two repetitions of two kinds of access
