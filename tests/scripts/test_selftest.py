@@ -11,7 +11,8 @@ from lab_process import ROOT, lab
 from scipy import stats
 
 from page_map_lab import selftest_record
-from page_map_lab.design import BY_BUDGET, BY_LAUNCHES, BY_WIDTH
+from page_map_lab.design import BY_BUDGET, BY_LAUNCHES, BY_WIDTH, PILOT_LAUNCHES
+from page_map_lab.plan import EFFORTS, INTERVAL
 from page_map_lab.selftest import Tally
 from page_map_lab.selftest_live import Subject
 from page_map_lab.selftest_noise import Pool, Run
@@ -84,7 +85,8 @@ def test_a_try_makes_the_repetitions_that_the_design_chooses() -> None:
     for name, pool in (("within", pool_of(0.001, 0.05, launch_s=1.0)), ("between", pool_of(0.05, 0.001, launch_s=0.001))):
         run = Run.of(pool, list(range(100)), 4.0)
         sizes = [len(repetitions) for repetitions in run.of_each(pool.scores)]
-        assert sizes[:8] == [5] * 8 and set(sizes[8:]) <= {run.choice.repetitions} and len(sizes) == run.choice.launches
+        of_a_pilot = [EFFORTS["quick", INTERVAL].repetitions] * PILOT_LAUNCHES
+        assert sizes[:PILOT_LAUNCHES] == of_a_pilot and set(sizes[8:]) <= {run.choice.repetitions} and len(sizes) == run.choice.launches
         taken[name] = run.choice.repetitions
     assert taken["within"] > 20 and taken["between"] == 3
 
