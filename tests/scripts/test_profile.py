@@ -142,7 +142,7 @@ def test_a_session_of_two_variants_has_every_view_or_says_why_not(folder: Path, 
 
 
 @pytest.mark.skipif(perf.why_absent() is not None, reason=perf.why_absent() or "")
-@pytest.mark.skipif(not (BENCH / "bench_remove").exists(), reason="bench_remove is not built: scripts/test.sh --only python builds it")
+@pytest.mark.skipif(not (BENCH / "bench_remove").exists(), reason="bench_remove is not built, and takes minutes: scripts/run.sh builds it")
 def test_a_session_of_real_removals_has_every_view_or_says_why_not(tmp_path: Path) -> None:
     # Alone: `calibrate` beside it would say how busy this machine is.
     folder, session = tmp_path / "bin", tmp_path / "session"
