@@ -125,7 +125,10 @@ private:
             }
             const VictimEvidence evidence(removal->threads);
             const std::uint64_t time_ns = removal->timed.time.duration_ns();
-            if (!VictimEvidence::supports(removal->timed.time, removal->logs)) {
+            if (!team.shootdowns_interrupt()) {
+                usual_pause_.note(removal->timed.time, removal->logs);
+            }
+            if (!VictimEvidence::supports(removal->timed.time, removal->logs, usual_pause_.longest_excused())) {
                 all.why_discarded = evidence.why_nothing_counts();
                 all.threads_discarded = std::move(removal->threads);
                 ++all.discarded;
@@ -304,6 +307,7 @@ private:
 
     const MakeTarget make_target_;
     const RemoveShape shape_;
+    UsualPause usual_pause_;  // of this cell's removals, in whichever repetition
     Digest digest_;
     std::string wrong_;
 };

@@ -59,8 +59,8 @@ public:
 
     /// Has a victim count in a word of its own, in a page that is not to be removed, until the run is over.
     virtual Status be_a_victim(unsigned victim, TeamMember& member, VictimLog& log) = 0;
-    /// Waits until the victims are at work, where the start of the run does not mean it.
-    virtual void await_victims() {}
+    /// Waits until the victims are at work: the start of the run does not mean it. Patient, but not for ever.
+    virtual void await_victims() = 0;
     /// How many faults the victims' processes had answered so far; nothing where they are threads of this one.
     virtual std::optional<std::uint64_t> faults_answered() { return std::nullopt; }
     /// Everything resident, mapped in every region, the dirty pages written with a new version, the pinned ones held.
@@ -72,6 +72,9 @@ public:
     virtual std::string finish(const std::vector<std::uint64_t>& iterations) = 0;
 
 protected:
+    /// Long enough for what a victim does between the start of the run and its first increment.
+    static constexpr auto patience_for_a_victim = std::chrono::milliseconds(1);
+
     /// A thread's part: increments at `word` between the member's start and stop.
     static Status be_a_victim_at(volatile std::uint64_t* word, TeamMember& member, VictimLog& log) {
         *word = *word;  // a fault here is not the removal's
@@ -157,8 +160,12 @@ public:
     }
 
     void await_victims() override {
-        for (unsigned victim = 0; victim < shape_.victims && shape_.processes != 0; ++victim) {
-            await_victim(workers_.worker(victim));
+        for (unsigned victim = 0; victim < shape_.victims; ++victim) {
+            if (shape_.processes == 0) {
+                await_increment(watched_word(victim), patience_for_a_victim);
+            } else {
+                await_victim(workers_.worker(victim));
+            }
         }
     }
 
@@ -381,6 +388,12 @@ public:
 
     Status be_a_victim(unsigned victim, TeamMember& member, VictimLog& log) override {
         return be_a_victim_at(outside_word(victim), member, log);
+    }
+
+    void await_victims() override {
+        for (unsigned victim = 0; victim < shape_.victims; ++victim) {
+            await_increment(outside_word(victim), patience_for_a_victim);
+        }
     }
 
     Status prepare() override {

@@ -209,13 +209,8 @@ private:
     /// Waits a while until every victim is at work again: one whose page a policy closed may still be in its fault.
     void await_victims(const ShootdownObject<Machine>& object) const {
         constexpr auto patience = std::chrono::microseconds(200);
-        const auto deadline = std::chrono::steady_clock::now() + patience;
         for (unsigned victim = 0; victim < victims_ && !inside_; ++victim) {
-            const volatile std::uint64_t& word = *object.watched_word(victim);
-            const std::uint64_t before = word;
-            while (word == before && std::chrono::steady_clock::now() < deadline) {
-                Machine::relax();
-            }
+            await_increment(object.watched_word(victim), patience);
         }
     }
 

@@ -24,6 +24,7 @@
 #include "bench/harness/latency_histogram.hpp"
 #include "bench/harness/thread_team.hpp"
 #include "impl/page_map/faults_served.hpp"
+#include "impl/page_map/machine.hpp"
 
 namespace page_map_lab::bench {
 
@@ -86,6 +87,22 @@ struct Absence {
     bool slept_in_fault = false;  ///< it waited in a fault of its own that a region served, and nobody took its processor
 };
 
+/// What kept a victim from an operation.
+struct TimeAway {
+    VictimClock::duration switched_out{};  ///< the kernel says so
+    VictimClock::duration paused{};        ///< in long stalls that nothing explains
+    bool unknown = false;                  ///< its run was shorter, or its absences were too many to be noted
+
+    /// Whether it was nevertheless at work, but for pauses that are as long every time. A flush without its interrupt takes
+    /// about a tenth of the time of one with it, so that a two-hundredth of the time, which is what may be missing, is a
+    /// twentieth of the interrupts.
+    bool is_excused(const TimeSpan& operation, VictimClock::duration usual_pause) const {
+        constexpr int share_of_time_missed = 200;
+        const auto missed = switched_out + std::max(VictimClock::duration::zero(), paused - usual_pause);
+        return !unknown && missed <= (operation.ended - operation.started) / share_of_time_missed;
+    }
+};
+
 /// How long a repetition of so much time goes on looking for a moment at which its victims are at work: long enough for a
 /// neighbour's time slice to end, and no more than some of its own time, or a busy machine would spend a run on waiting.
 inline std::chrono::nanoseconds patience_of(std::chrono::nanoseconds at_least) {
@@ -138,6 +155,10 @@ struct VictimLog {
     /// At a run's end: what nothing explains is no absence where stalls are usually that long, as they are where each
     /// flush, or several in a row, stop the victim by way of the hypervisor.
     void forgive_usual_stalls() {
+        constexpr std::uint64_t fewest_stalls = 8;
+        if (stalls.count() < fewest_stalls) {
+            return;
+        }
         const std::uint64_t usual_ns = stalls.quantile_ns(0.5);
         std::erase_if(absences, [&](const Absence& absence) {
             return !absence.switched_out && absence.time.duration_ns() <= usual_stalls_in_a_pause * usual_ns;
@@ -158,18 +179,17 @@ struct VictimLog {
         return after != absences.end() && after->time.holds(moment) ? &*after : nullptr;
     }
 
-    /// Whether the victim was at work from the start of `operation` to its end. A flush without its interrupt takes about
-    /// a tenth of the time of one with it, so that a two-hundredth of the time, which is what may be missing, is a
-    /// twentieth of the interrupts. Sleeping in a fault that the operation itself caused is the policy's price, and may.
-    bool was_running_during(const TimeSpan& operation) const {
-        constexpr int share_of_time_missed = 200;
-        auto away = VictimClock::duration::zero();
+    /// Sleeping in a fault that the operation itself caused is the policy's price, and not counted.
+    TimeAway time_away_from(const TimeSpan& operation) const {
+        TimeAway away;
+        away.unknown = !last_run.covers(operation) || absences_lost;
         for (const Absence& absence : absences) {
             const bool caused_by_it = absence.slept_in_fault && absence.time.started >= operation.started;
-            away += caused_by_it ? away.zero() : absence.time.overlap(operation);
+            if (!caused_by_it) {
+                (absence.switched_out ? away.switched_out : away.paused) += absence.time.overlap(operation);
+            }
         }
-        return last_run.covers(operation) && !absences_lost &&
-               away <= (operation.ended - operation.started) / share_of_time_missed;
+        return away;
     }
 
     /// Adds the sums of another log; runs and their absences stay apart.
@@ -180,6 +200,15 @@ struct VictimLog {
         stalls.merge(other.stalls);
     }
 };
+
+/// Waits until the victim at `word` is at work, or `patience` is over: it may be in a fault, or away.
+inline void await_increment(const volatile std::uint64_t* word, VictimClock::duration patience) {
+    const auto deadline = VictimClock::now() + patience;
+    const std::uint64_t before = *word;
+    while (*word == before && VictimClock::now() < deadline) {
+        RealMachine::relax();
+    }
+}
 
 /// Increments until the run is over (`run.stopping()`). `word(step)` is where the step-th block of sixteen increments goes.
 /// The log was prepared.
@@ -212,8 +241,13 @@ template <class Run, class Word>
         }
         last = now;
     } while (!run.stopping());
+    // Whatever kept it from seeing the end at once belongs to its run.
+    const auto ended = VictimClock::now();
+    if (ended - last > stall_threshold) {
+        log.note({last, ended}, fate.look());
+    }
     log.iterations += step * increments_per_look;
-    log.last_run = {started, last};
+    log.last_run = {started, ended};
     log.forgive_usual_stalls();
     log.duration_ns += log.last_run.duration_ns() - static_cast<std::uint64_t>(std::chrono::nanoseconds(asking).count());
 }

@@ -51,10 +51,12 @@ struct VictimEvidence {
     double context_switches;
     double page_faults;
 
-    /// Whether the victims were at work throughout an operation.
-    static bool supports(const TimeSpan& operation, const std::vector<VictimLog>& logs) {
-        return std::all_of(logs.begin(), logs.end(),
-                           [&](const VictimLog& log) { return log.was_running_during(operation); });
+    /// Whether the victims were at work throughout an operation, but for pauses as long as `usual_pause`.
+    static bool supports(const TimeSpan& operation, const std::vector<VictimLog>& logs,
+                         VictimClock::duration usual_pause = {}) {
+        return std::all_of(logs.begin(), logs.end(), [&](const VictimLog& log) {
+            return log.time_away_from(operation).is_excused(operation, usual_pause);
+        });
     }
 
     /// For operations, or a whole repetition of them, that the victims do not support.
@@ -62,6 +64,28 @@ struct VictimEvidence {
         return "a victim was away (they were switched out " + std::to_string(static_cast<long>(context_switches)) +
                " times): run on a quieter machine, or with fewer threads or pages";
     }
+};
+
+/// Tells the pauses that an operation brings its victims from those that befall them, where a hypervisor flushes and stops
+/// them meanwhile: what every operation brings is its price. What exceeds twice the median is held against the victims, and
+/// so is everything until a few operations were seen.
+class UsualPause {
+public:
+    void note(const TimeSpan& operation, const std::vector<VictimLog>& logs) {
+        auto longest = VictimClock::duration::zero();
+        for (const VictimLog& log : logs) {
+            longest = std::max(longest, log.time_away_from(operation).paused);
+        }
+        pauses_.insert(std::upper_bound(pauses_.begin(), pauses_.end(), longest), longest);
+    }
+
+    VictimClock::duration longest_excused() const {
+        constexpr std::size_t fewest_operations = 3;
+        return pauses_.size() < fewest_operations ? VictimClock::duration::zero() : 2 * pauses_[(pauses_.size() - 1) / 2];
+    }
+
+private:
+    std::vector<VictimClock::duration> pauses_;  ///< in order
 };
 
 /// Whom the flushes of an operation found at work, each victim counted for each flush.

@@ -17,6 +17,8 @@ Moment at_us(int time) { return Moment{} + std::chrono::microseconds(time); }
 
 TimeSpan span_us(int started, int ended) { return {at_us(started), at_us(ended)}; }
 
+bool was_running_during(const VictimLog& log, const TimeSpan& operation) { return VictimEvidence::supports(operation, {log}); }
+
 VictimLog at_work(int started, int ended, std::vector<Absence> absences = {}) {
     VictimLog log;
     log.last_run = span_us(started, ended);
@@ -26,23 +28,23 @@ VictimLog at_work(int started, int ended, std::vector<Absence> absences = {}) {
 
 TEST(VictimLogTest, SupportsAnOperationThatItWasAtWorkThroughout) {
     const VictimLog log = at_work(0, 10'000);
-    EXPECT_TRUE(log.was_running_during(span_us(100, 200)));
-    EXPECT_FALSE(log.was_running_during(span_us(9'900, 10'100))) << "it had ended";
-    EXPECT_FALSE(log.was_running_during(span_us(-100, 100))) << "it had not begun";
+    EXPECT_TRUE(was_running_during(log, span_us(100, 200)));
+    EXPECT_FALSE(was_running_during(log, span_us(9'900, 10'100))) << "it had ended";
+    EXPECT_FALSE(was_running_during(log, span_us(-100, 100))) << "it had not begun";
 }
 
 TEST(VictimLogTest, DoesNotSupportAnOperationThatItWasAwayFrom) {
     const VictimLog log = at_work(0, 20'000, {{span_us(150, 180)}});
-    EXPECT_FALSE(log.was_running_during(span_us(100, 200)));
-    EXPECT_TRUE(log.was_running_during(span_us(181, 400)));
-    EXPECT_TRUE(log.was_running_during(span_us(0, 6'000))) << "a two-hundredth of a long operation";
-    EXPECT_FALSE(log.was_running_during(span_us(0, 5'999)));
+    EXPECT_FALSE(was_running_during(log, span_us(100, 200)));
+    EXPECT_TRUE(was_running_during(log, span_us(181, 400)));
+    EXPECT_TRUE(was_running_during(log, span_us(0, 6'000))) << "a two-hundredth of a long operation";
+    EXPECT_FALSE(was_running_during(log, span_us(0, 5'999)));
 }
 
 TEST(VictimLogTest, ExcusesSleepInAFaultThatTheOperationCausedAndNoOther) {
     const VictimLog log = at_work(0, 1'000, {{span_us(150, 180), /*switched_out=*/true, /*slept_in_fault=*/true}});
-    EXPECT_TRUE(log.was_running_during(span_us(100, 200)));
-    EXPECT_FALSE(log.was_running_during(span_us(160, 260))) << "it slept before the operation began";
+    EXPECT_TRUE(was_running_during(log, span_us(100, 200)));
+    EXPECT_FALSE(was_running_during(log, span_us(160, 260))) << "it slept before the operation began";
 }
 
 TEST(VictimLogTest, KnowsAnAbsenceHoweverShort) {
@@ -89,7 +91,7 @@ TEST(VictimLogTest, ProvesNothingOnceAbsencesWereLost) {
     }
     EXPECT_TRUE(log.absences_lost);
     EXPECT_FALSE(log.was_running_at(at_us(500)));
-    EXPECT_FALSE(log.was_running_during(span_us(500, 600)));
+    EXPECT_FALSE(was_running_during(log, span_us(500, 600)));
 }
 
 // A run that is over after so many looks, during one of which its thread sleeps.
@@ -111,6 +113,41 @@ TEST(Suffer, NoticesThatItsThreadWasSwitchedOutForAMoment) {
     EXPECT_EQ(word, log.iterations);
     EXPECT_GE(log.absences.size(), 1U);
     EXPECT_LE(log.stalled_ns, log.duration_ns);
+}
+
+// A run whose thread is kept from seeing its end.
+struct SeesItsEndLate {
+    mutable int looks = 0;
+    bool stopping() const {
+        if (++looks == 1000) {
+            std::this_thread::sleep_for(std::chrono::microseconds(100));
+        }
+        return looks == 1000;
+    }
+};
+
+TEST(Suffer, NotesWhatKeptItFromSeeingTheEnd) {
+    VictimLog log;
+    log.prepare();
+    volatile std::uint64_t word = 0;
+    suffer(log, SeesItsEndLate{}, [&](std::uint64_t) { return &word; });
+    ASSERT_FALSE(log.absences.empty());
+    EXPECT_TRUE(log.absences.back().switched_out);
+    EXPECT_EQ(log.absences.back().time.ended, log.last_run.ended);
+}
+
+TEST(AwaitIncrement, WaitsForTheFirstIncrementAndNotForEver) {
+    volatile std::uint64_t word = 0;
+    const auto started = VictimClock::now();
+    await_increment(&word, std::chrono::milliseconds(2));
+    EXPECT_GE(VictimClock::now() - started, std::chrono::milliseconds(2));
+    std::thread victim([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        __atomic_store_n(&word, 1, __ATOMIC_RELAXED);  // relaxed: only counts
+    });
+    await_increment(&word, std::chrono::minutes(1));
+    EXPECT_EQ(word, 1U);
+    victim.join();
 }
 
 FlushProof proof_of(const std::vector<Moment>& flushes, const TimeSpan& operation, const std::vector<VictimLog>& logs) {
@@ -160,6 +197,28 @@ TEST(FlushTimesTest, NotesWhatTakesAccessAwayOnItsThreadWhileItIsTold) {
     EXPECT_EQ(times.during({started, VictimClock::now()}).size(), 2U);
     EXPECT_TRUE(times.has_room_for(1));
     EXPECT_FALSE(times.has_room_for(2));
+}
+
+TEST(UsualPauseTest, ExcusesWhatMostOperationsBringAndNothingLonger) {
+    UsualPause usual;
+    const TimeSpan operation = span_us(0, 1'000);
+    const auto paused = [](int us) { return std::vector{at_work(0, 1'000), at_work(0, 1'000, {{span_us(100, 100 + us)}})}; };
+    const auto supports = [&](const std::vector<VictimLog>& logs) {
+        return VictimEvidence::supports(operation, logs, usual.longest_excused());
+    };
+    usual.note(operation, paused(300));
+    usual.note(operation, paused(310));
+    EXPECT_FALSE(supports(paused(300))) << "too few were seen";
+    usual.note(operation, paused(900));
+    EXPECT_TRUE(supports(paused(300)));
+    EXPECT_TRUE(supports(paused(620)));
+    EXPECT_FALSE(supports(paused(626))) << "twice the median, and more than the two-hundredth beyond";
+    EXPECT_FALSE(supports({at_work(0, 1'000, {{span_us(100, 110), /*switched_out=*/true}})})) << "the kernel knows why";
+    EXPECT_FALSE(supports({at_work(0, 900)})) << "it had ended";
+    for (int operations = 0; operations < 4; ++operations) {
+        usual.note(operation, paused(0));
+    }
+    EXPECT_FALSE(supports(paused(300))) << "most operations bring none";
 }
 
 ThreadReport victim(double shootdowns) {
