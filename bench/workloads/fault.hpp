@@ -182,13 +182,18 @@ inline WorkloadDescription fault_question() {
             .score = {.metric = "ns_per_fault", .unit = "ns"}};
 }
 
-/// The fault workload: every layout under every read path, and who gives rights. Nothing is shot down.
+/// The fault workload: every layout under every read path, and who gives rights; and the raw call. Nothing is shot down.
 inline WorkloadDescription fault_workload() {
     WorkloadDescription workload = fault_question();
     static constexpr FeltAxes felt{.layout = true, .read = true, .mechanism = true};
     add_variants<felt>(workload, []<class Variant>(const Parameters& parameters) {
         return std::make_unique<FaultCell>(parameters, [](std::uint64_t pages, Environment& environment) {
             return std::make_unique<MapFaultTarget<Variant>>(pages, environment);
+        });
+    });
+    add_floor(workload, "floor:raw_fault", [](const Parameters& parameters) {
+        return std::make_unique<FaultCell>(parameters, [](std::uint64_t pages, Environment& environment) {
+            return std::make_unique<RawFaultTarget>(pages, environment);
         });
     });
     return workload;

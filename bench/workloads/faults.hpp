@@ -5,6 +5,7 @@
 // Thread safety: `prepare` and `judge` while nobody touches; touching from any thread, each in its own slice.
 #pragma once
 
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
@@ -12,6 +13,7 @@
 #include <string_view>
 
 #include "bench/workloads/mapped_object.hpp"
+#include "impl/page_map/fault_handler.hpp"
 #include "impl/store/memory_store.hpp"
 #include "impl/store/page_contents.hpp"
 
@@ -110,6 +112,109 @@ private:
     std::shared_ptr<MemoryStore> store_;
     Object object_;
     typename Object::Region* region_ = nullptr;
+};
+
+/// The floor: the processor's fault, the same SIGSEGV handler, the store's bare read where a page is not there, and one raw
+/// mprotect.
+class RawFaultTarget final : public FaultTarget {
+public:
+    /// Throws std::runtime_error where the system has no room.
+    RawFaultTarget(std::uint64_t pages, Environment& environment)
+        : environment_(environment),
+          pages_{0, pages},
+          store_(pages, MemoryStore::Fresh::versioned),
+          memory_(pages) {
+        const auto bytes = memory_.bytes(pages_);
+        if (Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
+            throw std::runtime_error(placed.error().text());
+        }
+    }
+    ~RawFaultTarget() override {
+        close();
+        environment_.forget(memory_.bytes(pages_).data());
+    }
+
+    Status prepare(FaultKind kind) override {
+        reads_ = kind == FaultKind::hard;
+        if (Status read = reads_ ? Status{} : store_.read_pages(pages_, memory_.bytes(pages_)); !read) {
+            return read;
+        }
+        store_.reset_counts();
+        const auto base = memory_.map(pages_, Sharing::shared);
+        if (!base) {
+            return tl::unexpected(base.error());
+        }
+        base_ = *base;
+        Domain::serve_for(this);
+        return kind == FaultKind::write ? protect(base_, size_bytes(), Access::read) : Status{};
+    }
+
+    std::byte* address_of(PageIndex page) const override { return base_ + page * page_size; }
+
+    std::string judge(FaultKind kind, std::uint64_t version) override {
+        const std::uint64_t reads_owed = reads_ ? pages_.count : 0;
+        if (store_.total_reads() != reads_owed || store_.read_twice()) {
+            return "the faults read " + std::to_string(store_.total_reads()) + " pages from the store and owe " +
+                   std::to_string(reads_owed) + ", each once";
+        }
+        for (PageIndex page = 0; kind == FaultKind::write && page < pages_.count; ++page) {
+            if (find_mismatch(memory_.bytes({page, 1}), page, version)) {
+                return "page " + std::to_string(page) + " does not hold what was written through the mapping";
+            }
+        }
+        close();
+        return {};
+    }
+
+    std::string finish() override { return {}; }
+
+private:
+    /// Stays with the handler for the life of the process, and serves for whichever target is being touched.
+    class Domain final : public FaultDomain {
+    public:
+        static void serve_for(RawFaultTarget* target) {
+            static Domain domain;
+            static const bool added = (FaultHandler::add(domain), true);
+            static_cast<void>(added);
+            // relaxed: the start of a run orders it before every touch, and its end after.
+            domain.target_.store(target, std::memory_order_relaxed);
+        }
+
+        FaultOutcome serve(std::byte* address, Access access, ErrorCode& why) noexcept override {
+            RawFaultTarget* const target = target_.load(std::memory_order_relaxed);  // relaxed: see serve_for
+            if (target == nullptr || address < target->base_ || address >= target->base_ + target->size_bytes()) {
+                return FaultOutcome::not_ours;
+            }
+            const Status served = target->serve(static_cast<PageIndex>(address - target->base_) / page_size, access);
+            why = served ? why : served.error().code;
+            return served ? FaultOutcome::served : FaultOutcome::failed;
+        }
+
+    private:
+        std::atomic<RawFaultTarget*> target_{nullptr};
+    };
+
+    Status serve(PageIndex page, Access access) {
+        const Status read = reads_ ? store_.read_pages({page, 1}, memory_.bytes({page, 1})) : Status{};
+        return read ? protect(address_of(page), page_size, access) : read;
+    }
+
+    std::size_t size_bytes() const { return pages_.count * page_size; }
+
+    void close() {
+        if (base_ != nullptr) {
+            Domain::serve_for(nullptr);
+            static_cast<void>(ObjectMemory::unmap(base_, pages_.count));
+            base_ = nullptr;
+        }
+    }
+
+    Environment& environment_;
+    const PageRange pages_;
+    MemoryStore store_;
+    ObjectMemory memory_;
+    std::byte* base_ = nullptr;
+    bool reads_ = false;
 };
 
 }  // namespace page_map_lab::bench

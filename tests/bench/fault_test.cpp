@@ -9,20 +9,30 @@
 namespace page_map_lab::bench {
 namespace {
 
-template <class TestedVariant>
-Launch fault_with(std::vector<std::string> arguments) {
+template <class Target>
+Launch fault_at(std::vector<std::string> arguments) {
     WorkloadDescription workload = fault_question();
     add_floor(workload, "floor:tested", [](const Parameters& parameters) {
         return std::make_unique<FaultCell>(parameters, [](std::uint64_t pages, Environment& environment) {
-            return std::make_unique<MapFaultTarget<TestedVariant>>(pages, environment);
+            return std::make_unique<Target>(pages, environment);
         });
     });
     arguments.insert(arguments.end(), {"--floors", "--pages=64", "--repetitions=2", "--min-time-ms=1"});
     return launch(workload, arguments);
 }
 
+template <class TestedVariant>
+Launch fault_with(std::vector<std::string> arguments) {
+    return fault_at<MapFaultTarget<TestedVariant>>(std::move(arguments));
+}
+
 TEST(FaultCheck, PassesASoundMapInEveryShape) {
     const Launch launched = fault_with<BaseVariant>({"--set=order=sequential,scattered"});
+    EXPECT_EQ(launched.exit, 0) << launched.errors;
+}
+
+TEST(FaultCheck, PassesTheRawCallInEveryShape) {
+    const Launch launched = fault_at<RawFaultTarget>({"--set=order=sequential,scattered", "--threads=1,2"});
     EXPECT_EQ(launched.exit, 0) << launched.errors;
 }
 
