@@ -170,7 +170,7 @@ int CounterBank::open_hardware(Counter& counter, const perf_event_attr& attribut
 
 void CounterBank::add(const HardwareEvent& event, const ProcessorIdentity& processor) {
     if (event.encodings.empty()) {
-        Counter& counter = append(event.name, event.meaning, "", CounterMode::both);
+        Counter& counter = append(event.name, event.meaning, "none", CounterMode::both);
         set_failure(counter.reading, {CounterState::absent, std::string(event.meaning)});
         return;
     }

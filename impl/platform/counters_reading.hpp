@@ -46,7 +46,8 @@ std::string_view to_string(CounterMode mode) noexcept;
 /// One counter's answer.
 struct CounterReading {
     std::string name;   ///< the lab's name, the same on every machine that counts the same thing: "dtlb_load_walks"
-    std::string event;  ///< what was asked of the machine: "skx::TLB_FLUSH:STLB_ANY", "tlb:tlb_flush/reason==1/"
+    /// What was asked of the machine: "skx::TLB_FLUSH:STLB_ANY", "tlb:tlb_flush/reason==1/"; "none" where it knows no such event.
+    std::string event;
     CounterScope scope = CounterScope::thread;
     CounterMode mode = CounterMode::both;
     std::optional<double> value{};               ///< events, or ns where the name ends in _ns

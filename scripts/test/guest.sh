@@ -1,5 +1,5 @@
 #!/bin/bash
-# the stress run, and pinning plans and memory policies, in a QEMU guest with 8 processors and 4 memory nodes
+# a QEMU guest with 8 processors and 4 memory nodes: the stress run, pinning plans, memory policies; and one that counts interrupts
 set -euo pipefail
 source scripts/test/common.sh
 
@@ -25,15 +25,16 @@ fetch_kernel() {
     rm -rf "$folder/kernel"
 }
 
-# busybox, the binaries with their libraries, and what runs them.
+# make_image JOB BINARY…: busybox, the binaries with their libraries, and what runs them.
 make_image() {
-    local root=$folder/root binary library
+    local job=$1 root=$folder/root binary library
     rm -rf "$root"
     mkdir -p "$root/bin"
     cp "$(command -v busybox)" "$root/bin/busybox"
     cp tests/guest/init.sh "$root/init"
+    cp "tests/guest/$job.sh" "$root/job"
     echo "$operations" > "$root/operations"
-    for binary in "$@"; do
+    for binary in "${@:2}"; do
         cp "$binary" "$root/"
         strip "$root/$(basename "$binary")"
         ldd "$binary" | grep -o '/[^ ]*' | while read -r library; do
@@ -42,27 +43,33 @@ make_image() {
         done
     done
     chmod +x "$root/init"
-    (cd "$root" && find . | busybox cpio -o -H newc 2> /dev/null) | gzip -1 > "$folder/initramfs.gz"
+    (cd "$root" && find . | busybox cpio -o -H newc 2> /dev/null) | gzip -1 > "$folder/$job.gz"
     rm -rf "$root"
 }
 
+# boot JOB MACHINE…: with so many processors and so much memory; what it says is in JOB.log.
 boot() {
+    local job=$1
+    rm -f "$folder/$job.log"
+    timeout "$longest_seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max "${@:2}" -nodefaults -display none -no-reboot \
+        -kernel "$folder/vmlinuz" -initrd "$folder/$job.gz" \
+        -append "console=ttyS0 quiet panic=-1 numa_balancing=disable mitigations=off tsc=reliable" \
+        -serial "file:$folder/console.log" -serial "file:$folder/$job.log" \
+        || echo "guest: QEMU ended with $?, after $longest_seconds seconds at the latest: see $folder/console.log" >&2
+}
+
+boot_large() {
     local node nodes=()
     for node in 0 1 2 3; do
         nodes+=(-object "memory-backend-ram,size=384M,id=memory$node"
             -numa "node,nodeid=$node,memdev=memory$node,cpus=$((node * 2))-$((node * 2 + 1))")
     done
-    timeout "$longest_seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 1536M \
-        -smp 8,sockets=4,cores=2,threads=1 "${nodes[@]}" -nodefaults -display none -no-reboot \
-        -kernel "$folder/vmlinuz" -initrd "$folder/initramfs.gz" \
-        -append "console=ttyS0 quiet panic=-1 numa_balancing=disable mitigations=off tsc=reliable" \
-        -serial "file:$folder/console.log" -serial "file:$folder/results.log" \
-        || echo "guest: QEMU ended with $?, after $longest_seconds seconds at the latest: see $folder/console.log" >&2
+    boot stress -m 1536M -smp 8,sockets=4,cores=2,threads=1 "${nodes[@]}"
 }
 
-# What the guest said, in one line; fails unless all of it was said and nothing is wrong.
+# What the large guest said, in one line; fails unless all of it was said and nothing is wrong.
 judge() {
-    tr -d '\r' < "$folder/results.log" | awk -v operations="$operations" '
+    tr -d '\r' < "$folder/stress.log" | awk -v operations="$operations" '
         function after(word,  place) {
             for (place = 1; place < NF; place++) if ($place == word) return $(place + 1) + 0
             return -1
@@ -95,9 +102,18 @@ scripts/install.sh guest || skip "its packages cannot be installed"
 mkdir -p "$folder"
 fetch_kernel
 build_preset dev stress guest_placement
-make_image build/dev/tests/stress/stress build/dev/tests/guest/guest_placement
+build_preset bench bench_shootdown bench_remove
+make_image stress build/dev/tests/stress/stress build/dev/tests/guest/guest_placement
+make_image interrupts build/bench/bench/bench_shootdown build/bench/bench/bench_remove
+
+code=0
+echo "== guest: counting interrupts"
+boot interrupts -m 1024M -smp 2
+records=$folder/interrupts
+rm -rf "$records" && mkdir -p "$records"
+/usr/bin/python3 tests/guest/interrupts.py "$folder/interrupts.log" "$records" || code=1
 echo "== guest: running"
-rm -f "$folder/results.log"
-boot
-tr -d '\r' < "$folder/results.log"
-judge
+boot_large
+tr -d '\r' < "$folder/stress.log"
+judge || code=1
+exit $code

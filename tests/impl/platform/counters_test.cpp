@@ -333,6 +333,7 @@ TEST(ThreadCounters, what_a_processor_cannot_count_is_absent_and_does_not_spoil_
     system.identity.pmu = "spr";
     const auto counters = ThreadCounters::open(CounterSetName::tlb, system);
     EXPECT_EQ(reading_of(counters.read(), "tlb_flushes").state, CounterState::absent);
+    EXPECT_EQ(reading_of(counters.read(), "tlb_flushes").event, "none") << "a record names an event for each counter";
     EXPECT_THAT(reading_of(counters.read(), "tlb_flushes").why, HasSubstr("Sapphire Rapids"));
     EXPECT_TRUE(counters.usable()) << counters.why_unusable();
 }

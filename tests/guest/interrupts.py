@@ -1,0 +1,49 @@
+"""What the small guest counted: unpacks its records, has `lab report` make the table of expected and counted interrupts, and
+says in one line how many cells agree. Usage: interrupts.py RESULTS FOLDER. Exit: 0 where all agree, else 1."""
+
+import base64
+import csv
+import gzip
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = re.compile(r"^(\S+): record\n(.*?)\n\1: ended$", re.DOTALL | re.MULTILINE)
+ENDED = re.compile(r"^(\S+): exit (\d+)$", re.MULTILINE)
+LAUNCHES = 6
+
+
+def unpack(results: str, folder: Path) -> int:
+    """Writes each record that the guest sent into `folder`; returns how many there were."""
+    records = RECORD.findall(results)
+    for name, packed in records:
+        (folder / f"{name}.json").write_bytes(gzip.decompress(base64.b64decode(packed)))
+    return len(records)
+
+
+def main(results_path: Path, folder: Path) -> int:
+    """Judges what the guest said; returns the exit code."""
+    results = results_path.read_text(encoding="utf-8", errors="replace").replace("\r", "")
+    failed = [name for name, code in ENDED.findall(results) if code != "0"]
+    if failed or unpack(results, folder) != LAUNCHES:
+        print(results[-2000:])
+        print(f"guest: not every launch came to its end: see {results_path}")
+        return 1
+    subprocess.run([ROOT / "scripts/lab", "report", folder, "--formats", "csv", "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    with (folder / "report" / "shootdowns.csv").open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    agree = [row for row in rows if row["verdict"] == "agree"]
+    for row in rows:
+        if row not in agree:
+            print(f"guest: {row['workload']} {row['variant']} {row['parameters']}: expected {row['expected_interrupts']}, "
+                  f"counted {row['counted_interrupts']}, {row['trials_excluded']} of {row['trials']} excluded: {row['verdict']}")
+    expected, counted = (sum(float(row[f"{what}_interrupts"] or 0) * int(row["operations"]) for row in rows) for what in ("expected", "counted"))
+    print(f"guest: interrupts of {len(rows)} cells: {len(agree)} agree within 5 %; expected {expected:.0f}, counted {counted:.0f}, "
+          f"excluded {sum(int(row['trials_excluded']) for row in rows)} of {sum(int(row['trials']) for row in rows)} trials")
+    return 0 if rows and len(agree) == len(rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
