@@ -14,10 +14,12 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from scipy import stats
+from page_map_lab.distributions import CONFIDENCE, chi_squared_quantile, normal_quantile, student_quantile
 
-from page_map_lab.hierarchical import CONFIDENCE, Estimate
+if TYPE_CHECKING:  # plans are made without numpy, which takes its time to be imported
+    from page_map_lab.hierarchical import Estimate
 
 PILOT_LAUNCHES = 8
 ASSURANCE = 0.8
@@ -46,7 +48,7 @@ class CellNoise:
     def variance(self, repetitions: int) -> float:
         """Of one launch's number with so many repetitions; not exceeded by the true one with ASSURANCE."""
         degrees = self.launches - 1
-        doubt = degrees / float(stats.chi2.ppf(1 - ASSURANCE, degrees))
+        doubt = degrees / chi_squared_quantile(1 - ASSURANCE, degrees)
         return (self.between + self.within / repetitions) * doubt
 
 
@@ -90,8 +92,8 @@ class Design:
 
 def width_to_find(difference_percent: float, power: float) -> float:
     """The width, in percent, of the 95 % interval that finds so large a difference with the given power."""
-    quantile = stats.norm.ppf(0.5 + CONFIDENCE / 2)
-    half = math.log1p(difference_percent / 100) * quantile / (quantile + stats.norm.ppf(power))
+    quantile = normal_quantile(0.5 + CONFIDENCE / 2)
+    half = math.log1p(difference_percent / 100) * quantile / (quantile + normal_quantile(power))
     return percent_of(half)
 
 
@@ -109,7 +111,7 @@ def half_width(pilot: Pilot, cell: CellNoise, launches: int, repetitions: int) -
     """Of the cell's 95 % interval over so many launches, of which all but the pilot's have so many repetitions."""
     further = max(0, launches - pilot.launches)
     total = (launches - further) * cell.variance(pilot.pilot_repetitions) + further * cell.variance(repetitions)
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, launches - 1)) * math.sqrt(total) / launches
+    return student_quantile(0.5 + CONFIDENCE / 2, launches - 1) * math.sqrt(total) / launches
 
 
 def best_repetitions(pilot: Pilot) -> int:

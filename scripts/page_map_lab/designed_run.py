@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import random
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-
-from page_map_lab import design, hierarchical
-from page_map_lab.compare_cells import base_for, group_cells, paired_launch_ratios, repetition_scores
-from page_map_lab.design import BY_BUDGET, PILOT_LAUNCHES, CellNoise, Design, Pilot
+from page_map_lab import design
+from page_map_lab.design import BY_BUDGET, PILOT_LAUNCHES, Design
 from page_map_lab.launch import heap_padding_bytes
 from page_map_lab.plan import COVERAGE, MOST_LAUNCHES_QUICK, Launch, Plan
-from page_map_lab.records import Cell, Record, load_record
-from page_map_lab.report_model import DEFAULT_BASE
 from page_map_lab.run_folder import RunFolder
 
 
@@ -27,9 +21,11 @@ def is_due(run: RunFolder) -> bool:
 
 def extend(run: RunFolder) -> None:
     """Designs the rest of the run, and appends it to the plan."""
+    from page_map_lab.run_noise import pilot_of  # only here and below: a run that is not designed needs no numpy
+
     request = run.plan.request
     groups = _groups(run.plan.launches)
-    pilots = [pilot for name, launches in groups.items() if (pilot := _pilot(run, name, launches)) is not None]
+    pilots = [pilot for name, launches in groups.items() if (pilot := pilot_of(run, name, launches)) is not None]
     seconds = request.budget_minutes * 60 - run.plan.seconds_used if request.budget_minutes else float("inf")
     is_bounded = request.mode == "quick" and not request.variants
     room = MOST_LAUNCHES_QUICK - len(run.plan.launches) if is_bounded else float("inf")
@@ -72,9 +68,11 @@ def outcome(run: RunFolder) -> dict[str, Any] | None:
     """What a designed run came to: what stopped it, and how wide the widest interval of each group is; None for others."""
     if run.plan.design is None:
         return None
+    from page_map_lab.run_noise import estimates, records_of
+
     groups = []
     for name, launches in _groups(run.plan.launches).items():
-        widths = {cell: design.percent_of(found.half_width) for cell, found in estimates(_records(run, launches)).items()}
+        widths = {cell: design.percent_of(found.half_width) for cell, found in estimates(records_of(run, launches)).items()}
         if widths:
             widest = max(widths, key=lambda cell: widths[cell])
             groups.append({"name": name, "launches": len(launches), "width_percent": widths[widest], "widest": widest})
@@ -105,60 +103,6 @@ def _place(launch: Launch) -> tuple[str, ...]:
     """Where the launch runs: --plan and --memory, as far as given."""
     words = launch.arguments
     return tuple(words[words.index(option) + 1] for option in ("--plan", "--memory") if option in words)
-
-
-def _records(run: RunFolder, launches: Sequence[Launch]) -> list[Record]:
-    paths = [run.record_path(launch) for launch in launches]
-    return [record for path in paths if path.exists() and (record := load_record(path)) is not None]
-
-
-def estimates(records: Sequence[Record]) -> dict[str, hierarchical.Estimate]:
-    """By cell: the logarithm of its ratio to the base of `lab compare` and `lab report`, or of its own score where it is alone.
-
-    Where that base was not measured, it is to the first variant there.
-    """
-    found: dict[str, hierarchical.Estimate] = {}
-    for variants in group_cells(records).values():
-        base = base_for(DEFAULT_BASE, variants) or next(iter(variants))
-        for variant in [name for name in variants if name != base] or [base]:
-            cells = variants[variant]
-            launches = repetition_scores(cells) if variant == base else _ratios(cells, base, variants.get(base, []))
-            if len(launches) > 1:
-                found[cells[0].name] = hierarchical.estimate([np.log(values) for values in launches])
-    return found
-
-
-def _ratios(cells: Sequence[Cell], base: str, base_cells: Sequence[Cell]) -> list[list[float]]:
-    return [pair[0] for cell in cells if (pair := paired_launch_ratios(cell, base, base_cells)) is not None]
-
-
-def _pilot(run: RunFolder, name: str, launches: Sequence[Launch]) -> Pilot | None:
-    """What the group's launches say; None where too few of them succeeded."""
-    records = _records(run, launches)
-    known = estimates(records)
-    if not known:
-        return None
-    repetitions = _option(launches[0], "--repetitions")
-    seconds = statistics.mean(float(record.launch.get("seconds") or 0) for record in records)
-    repetition_s = statistics.mean(repetition_seconds(record.cells) for record in records)
-    noise = (CellNoise.of(cell, found, repetitions) for cell, found in known.items())
-    return Pilot(
-        name, tuple(noise), max(0.0, seconds - repetitions * repetition_s), repetition_s, repetitions,
-        run.plan.request.repetitions, len(launches),
-    )  # fmt: skip
-
-
-def repetition_seconds(cells: Iterable[Cell]) -> float:
-    """What one repetition of each of these cells of a launch takes."""
-    total = 0.0
-    for cell in cells:
-        longest = [max((t.get("duration_ns") or 0 for t in r.threads), default=0) for r in cell.repetitions]
-        total += statistics.mean(longest) if longest else 0
-    return total / 1e9
-
-
-def _option(launch: Launch, name: str) -> int:
-    return int(launch.arguments[launch.arguments.index(name) + 1])
 
 
 def _further(plan: Plan, groups: dict[str, list[Launch]], found: Design) -> list[Launch]:

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-CONFIDENCE = 0.95
+from page_map_lab.distributions import CONFIDENCE, student_quantile, student_share_beyond
+
 RESAMPLES = 2000
 RESAMPLES_OF_A_LAUNCH = 400
 SEED = 20140201
@@ -78,7 +78,7 @@ class Estimate:
     @property
     def half_width(self) -> float:
         """Half the width of the 95 % interval."""
-        return float(stats.t.ppf(0.5 + CONFIDENCE / 2, self.degrees)) * self.standard_error if self.standard_error else 0.0
+        return student_quantile(0.5 + CONFIDENCE / 2, self.degrees) * self.standard_error if self.standard_error else 0.0
 
     @property
     def low(self) -> float:
@@ -96,7 +96,7 @@ class Estimate:
         # Deterministic scores (counts, identical files) have no spread: equal is certain, and so is different.
         if self.standard_error == 0.0:
             return 1.0 if self.centre == 0.0 else 0.0
-        return float(2 * stats.t.sf(abs(self.centre) / self.standard_error, self.degrees))
+        return 2 * student_share_beyond(abs(self.centre) / self.standard_error, self.degrees)
 
 
 def estimate(launches: Sequence[Sequence[float] | np.ndarray], statistic: Statistic = MEAN_OF_MEDIANS) -> Estimate:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from page_map_lab.distributions import CONFIDENCE, student_quantile
 from page_map_lab.records import Cell
 from page_map_lab.report_model import Row
-from page_map_lab.statistics import CONFIDENCE, MINIMUM_LAUNCHES
+from page_map_lab.statistics import MINIMUM_LAUNCHES
 
 SHARES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 FEWEST_BEYOND = 10
@@ -84,7 +84,7 @@ def percentiles(edges: np.ndarray, counts: np.ndarray) -> tuple[Percentile, ...]
         drawn = np.array([_positions(weights @ counts, enough) for weights in picks])
         # The bootstrap's variance is that of launches around their own mean, which is too small by one in so many.
         errors = np.log(edges[drawn, 1]).std(axis=0) * math.sqrt(launches / (launches - 1))
-    half_widths = errors * float(stats.t.ppf(0.5 + CONFIDENCE / 2, max(1, launches - 1)))
+    half_widths = errors * student_quantile(0.5 + CONFIDENCE / 2, max(1, launches - 1))
     found = [
         _percentile(share, edges[position], float(half), launches)
         for share, position, half in zip(enough, positions, half_widths, strict=True)

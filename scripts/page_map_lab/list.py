@@ -8,7 +8,6 @@ from pathlib import Path
 from page_map_lab import binaries, build, paths
 from page_map_lab.cli_errors import ExitCode, UsageError
 from page_map_lab.record_flags import MARK
-from page_map_lab.records import load_records
 from page_map_lab.terminal import colour, table
 
 
@@ -64,6 +63,8 @@ def parameter_text(values: object) -> str:
 
 def list_records(namespace: argparse.Namespace) -> int:
     """Prints the records of some folders, and what flags them."""
+    from page_map_lab.records import load_records  # only here: checking records takes modules that are slow to import
+
     found = [record for record in load_records(namespace.records)
              if not namespace.workload or {cell.key.workload for cell in record.cells} & set(namespace.workload)]  # fmt: skip
     if not found:

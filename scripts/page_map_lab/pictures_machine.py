@@ -24,7 +24,7 @@ from page_map_lab.pictures import (
 )
 from page_map_lab.pictures_ratios import draw_ratio_matrix
 from page_map_lab.records import Cell, CellKey, Record
-from page_map_lab.report_model import HostReport, Row, WorkloadReport
+from page_map_lab.report_model import HostReport, Row, WorkloadReport, metric_of, phase_costs
 from page_map_lab.statistics import MINIMUM_LAUNCHES, cost_ratio, median
 
 # What a workload may record of its victims, the most direct first: the metric, and what it is in words.
@@ -127,16 +127,6 @@ def _readable_limit(totals: Sequence[float]) -> float:
     return next((low * 1.6 for low, high in zip(ordered, ordered[1:]) if high > 5 * low > 0), ordered[-1])
 
 
-def phase_costs(cells: Sequence[Cell]) -> dict[str, float]:
-    """Phase to nanoseconds per operation, the median of the launches."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for cell in cells:
-        for phase in cell.phases:
-            if phase.get("ns") is not None and phase.get("operations"):
-                found[str(phase["name"])].append(phase["ns"] / phase["operations"])
-    return {name: median(values) for name, values in found.items()}
-
-
 def node_pairs(host: HostReport) -> Picture | None:
     """Where the thread ran against where its memory was, relative to local memory; None where that was not measured."""
     home = node_of_cpu(host.records)
@@ -226,16 +216,3 @@ def _victim_measure(workload: WorkloadReport) -> tuple[str, list[tuple[Row, floa
 
 def _but_pages(key: CellKey) -> tuple[object, ...]:
     return tuple(item for item in key.parameters if item[0] != "pages"), key.size, key.plan, key.memory
-
-
-def metric_of(row: Row, metric: str) -> float | None:
-    """The median over launches of a metric of the cell, or of its repetitions where the cell has none."""
-    values = []
-    for cell in row.cells:
-        if isinstance(cell.metrics.get(metric), (int, float)):
-            values.append(float(cell.metrics[metric]))
-            continue
-        inside = [r.metrics[metric] for r in cell.usable_repetitions if isinstance(r.metrics.get(metric), (int, float))]
-        if inside:
-            values.append(median(inside))
-    return median(values) if values else None

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from page_map_lab.pictures import FLOOR, INK, MUTED, Picture, finish, new_figure, picture_label, slug, sources_of
 from page_map_lab.records import CellKey
-from page_map_lab.report_model import Row, WorkloadReport, steps_away
+from page_map_lab.report_model import Row, WorkloadReport, counter_name, steps_away
 from page_map_lab.statistics import FASTER, SLOWER, median
 
 FASTER_COLOUR = "#0072b2"
@@ -156,18 +156,6 @@ def counters_per_operation(row: Row) -> dict[str, tuple[float | None, str]]:
             if reading.get("per_operation") is not None and reading.get("state") in ("ok", "multiplexed"):
                 values[name].append(float(reading["per_operation"]))
     return {name: (median(values[name]) if values[name] else None, state) for name, state in states.items()}
-
-
-def counter_name(reading: dict[str, Any]) -> str:
-    """The counter's name with whose it is and in which mode, where that is not everybody's."""
-    words = [str(reading["name"])]
-    if reading.get("role"):
-        words.append(str(reading["role"]))
-    if reading.get("mode") in ("user", "kernel"):
-        words.append(str(reading["mode"]))
-    if reading.get("cpu") is not None:
-        words.append(f"cpu {reading['cpu']}")
-    return " ".join(words)
 
 
 def _ratio_axis(axis: Axes, rows: Sequence[Row], base: str | None) -> None:

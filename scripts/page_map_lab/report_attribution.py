@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from page_map_lab.pictures_machine import metric_of, phase_costs
 from page_map_lab.records import Cell, CellKey, Repetition
-from page_map_lab.report_model import HostReport, Row, WorkloadReport
+from page_map_lab.report_model import HostReport, Row, WorkloadReport, metric_of, phase_costs
 from page_map_lab.statistics import median
 
 SENT = "tlb_flush_remote_sent_intent"

@@ -13,6 +13,7 @@ from typing import Any
 from page_map_lab.compare_cells import Comparison, base_for, compare_variants, group_cells, launch_score, typical_score
 from page_map_lab.records import Cell, CellKey, Record
 from page_map_lab.report_answers import Answer, answer
+from page_map_lab.statistics import median
 
 DEFAULT_BASE = "layout:radix/read:rcu_qsbr/shootdown:batched"
 
@@ -190,3 +191,38 @@ def _headline(keys: Sequence[CellKey], rows: Sequence[Row]) -> CellKey | None:
         return key.memory in ("", "local"), intervals, len(here), plain, typical
 
     return max(keys, key=worth, default=None)
+
+
+def metric_of(row: Row, metric: str) -> float | None:
+    """The median over launches of a metric of the cell, or of its repetitions where the cell has none."""
+    values = []
+    for cell in row.cells:
+        if isinstance(cell.metrics.get(metric), (int, float)):
+            values.append(float(cell.metrics[metric]))
+            continue
+        inside = [r.metrics[metric] for r in cell.usable_repetitions if isinstance(r.metrics.get(metric), (int, float))]
+        if inside:
+            values.append(median(inside))
+    return median(values) if values else None
+
+
+def phase_costs(cells: Sequence[Cell]) -> dict[str, float]:
+    """Phase to nanoseconds per operation, the median of the launches."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for cell in cells:
+        for phase in cell.phases:
+            if phase.get("ns") is not None and phase.get("operations"):
+                found[str(phase["name"])].append(phase["ns"] / phase["operations"])
+    return {name: median(values) for name, values in found.items()}
+
+
+def counter_name(reading: dict[str, Any]) -> str:
+    """The counter's name with whose it is and in which mode, where that is not everybody's."""
+    words = [str(reading["name"])]
+    if reading.get("role"):
+        words.append(str(reading["role"]))
+    if reading.get("mode") in ("user", "kernel"):
+        words.append(str(reading["mode"]))
+    if reading.get("cpu") is not None:
+        words.append(f"cpu {reading['cpu']}")
+    return " ".join(words)

@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scipy import stats
-
 from page_map_lab import binaries, build, doctor, paths, run_request, selftest_noise, selftest_record
 from page_map_lab import run as measuring
 from page_map_lab.cli_errors import ExitCode, UsageError
@@ -86,6 +84,8 @@ class Tally:
     @property
     def most_false(self) -> int:
         """How many false verdicts may be: at any number of tries a lab that errs as often as it says fails with the same chance."""
+        from scipy import stats  # takes a second, and a refusal needs none of it
+
         chance = stats.binom.cdf(MOST_FALSE[self.form], TRIES[self.form], FALSE_SHARE)
         return int(stats.binom.ppf(chance - 1e-9, self.comparisons, FALSE_SHARE))
 

@@ -14,10 +14,10 @@ import numpy as np
 from page_map_lab import hierarchical
 from page_map_lab.cli_errors import CheckFailedError, ExitCode, LabError
 from page_map_lab.design import PILOT_LAUNCHES, CellNoise, Pilot
-from page_map_lab.designed_run import repetition_seconds
 from page_map_lab.launch import command_of, environment_padding_bytes, heap_padding_bytes, run_process
 from page_map_lab.plan import EFFORTS, INTERVAL
 from page_map_lab.records import Cell, Record, load_record
+from page_map_lab.run_noise import repetition_seconds
 from page_map_lab.selftest_noise import designed
 from page_map_lab.statistics import RatioEstimate, paired_ratio
 

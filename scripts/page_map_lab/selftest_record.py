@@ -10,9 +10,9 @@ from typing import Any
 from page_map_lab import atomic_file
 from page_map_lab.cli_errors import UsageError
 from page_map_lab.design import MOST_REPETITIONS
-from page_map_lab.designed_run import repetition_seconds
 from page_map_lab.progress import Progress
 from page_map_lab.records import Record
+from page_map_lab.run_noise import repetition_seconds
 from page_map_lab.selftest_live import Subject, place_of
 from page_map_lab.selftest_noise import FEWEST_LAUNCHES, VERSION
 

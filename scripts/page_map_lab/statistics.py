@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
-from page_map_lab.hierarchical import CONFIDENCE, Estimate, difference, estimate
+from page_map_lab.distributions import CONFIDENCE
+from page_map_lab.hierarchical import Estimate, difference, estimate
 
 MINIMUM_LAUNCHES = 5
 
@@ -106,6 +106,8 @@ def unpaired_ratio(
 
 def rank_sum_p(left: Sequence[float], right: Sequence[float]) -> float:
     """The two-sided p-value of Mann and Whitney's U test."""
+    from scipy import stats  # takes a second, and most commands test nothing
+
     return float(stats.mannwhitneyu(left, right, alternative="two-sided").pvalue)
 
 
@@ -161,6 +163,8 @@ def _signed_rank_p(logs: np.ndarray) -> float:
     # The test knows nothing of launches without any difference; where there is no other, nothing speaks against equality.
     if not np.any(logs):
         return 1.0
+    from scipy import stats  # as above
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that few launches, and ties, have no exact p-value: the report says how many there are
         return float(stats.wilcoxon(logs).pvalue)

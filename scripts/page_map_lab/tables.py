@@ -13,11 +13,10 @@ from urllib.parse import quote
 
 from page_map_lab.compare_cells import launch_score
 from page_map_lab.latencies import tails
-from page_map_lab.pictures_ratios import counter_name
 from page_map_lab.record_flags import MARK
 from page_map_lab.records import Cell, CellKey
 from page_map_lab.report_attribution import counts_interrupts, phase_table, shootdown_table
-from page_map_lab.report_model import HostReport
+from page_map_lab.report_model import HostReport, counter_name
 from page_map_lab.statistics import median
 
 CSV_FIELDS = (

@@ -11,7 +11,7 @@ import synthetic_records as synthetic
 from lab_process import lab
 from scipy import stats
 
-from page_map_lab import design, designed_run, hierarchical, records
+from page_map_lab import design, hierarchical, records, run_noise
 from page_map_lab.design import BY_BUDGET, BY_LAUNCHES, BY_WIDTH, CellNoise, Pilot
 from page_map_lab.records import load_record
 from page_map_lab.statistics import paired_ratio
@@ -165,7 +165,7 @@ def test_the_width_is_that_of_ratios_to_the_base_of_a_report() -> None:
             costs = {name: launch * (np.exp(generator.normal(0, 0.5)) if name == first else 1.0) for name in variants}
             cells = [synthetic.cell("lookup", name, {"threads": 1}, [100 * cost, 100.1 * cost]) for name, cost in costs.items()]
             files.append(records._build(Path(f"{index}.json"), synthetic.record(cells, index), plain=False))
-        return {name.split("/threads")[0].removeprefix("lookup/"): found.between for name, found in designed_run.estimates(files).items()}
+        return {name.split("/threads")[0].removeprefix("lookup/"): found.between for name, found in run_noise.estimates(files).items()}
 
     found = estimates(first, base, other)
     assert set(found) == {first, other} and found[other] < 1e-6 < found[first]
