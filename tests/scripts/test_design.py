@@ -129,7 +129,7 @@ def test_a_designed_run_takes_a_pilot_and_then_what_its_noise_calls_for(folder: 
 
 
 def test_sets_of_counters_go_on_taking_turns_after_the_pilot(folder: Path, tmp_path: Path) -> None:
-    arguments = ("run", *SMALL, "--target-width", "10", "--counters", "tlb,cache,cycles", "--quiet", "--out", str(tmp_path / "a"))
+    arguments = ("run", *SMALL, "--target-width", "14", "--repetitions", "3", "--counters", "tlb,cache,cycles", "--quiet", "--out", str(tmp_path / "a"))
     assert lab(folder, *arguments, FAKE_NOISE="0.03,0.01").code == 0
     launches = json.loads((tmp_path / "a" / "plan.json").read_text())["launches"]
     sets = [launch["arguments"][launch["arguments"].index("--counters") + 1] for launch in launches]
@@ -174,7 +174,7 @@ def test_the_width_is_that_of_ratios_to_the_base_of_a_report() -> None:
 
 
 def test_a_run_that_is_cut_short_after_its_pilot_goes_on_as_designed(folder: Path, tmp_path: Path) -> None:
-    arguments = ("run", *SMALL, "--target-width", "10", "--quiet", "--out", str(tmp_path / "a"))
+    arguments = ("run", *SMALL, "--target-width", "15", "--repetitions", "3", "--quiet", "--out", str(tmp_path / "a"))
     assert lab(folder, *arguments, FAKE_NOISE="0.03,0.01").code == 0
     whole = json.loads((tmp_path / "a" / "plan.json").read_text())
     for launch in whole["launches"][5:]:
@@ -182,7 +182,8 @@ def test_a_run_that_is_cut_short_after_its_pilot_goes_on_as_designed(folder: Pat
     (tmp_path / "a" / "plan.json").write_text(json.dumps({**whole, "launches": whole["launches"][:8], "design": None}))
     assert lab(folder, "run", "--resume", "--out", str(tmp_path / "a"), FAKE_NOISE="0.03,0.01").code == 0
     again = json.loads((tmp_path / "a" / "plan.json").read_text())
-    assert again["launches"][:8] == whole["launches"][:8] and again["design"]["stopped_by"] == BY_WIDTH
+    assert again["launches"][:8] == whole["launches"][:8] and len(again["launches"]) == len(whole["launches"]) > 8
+    assert again["design"]["stopped_by"] == BY_WIDTH
 
 
 @pytest.mark.parametrize(
