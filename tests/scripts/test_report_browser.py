@@ -9,9 +9,12 @@ from typing import Any
 import browser
 import pytest
 import synthetic_records as synthetic
-from lab_process import lab
+from lab_process import ROOT, lab
 
-pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed")
+# One group: these tests share a report, and Chromium's starts.
+pytestmark = [pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed"), pytest.mark.xdist_group("report in a browser")]
+
+EXAMPLE = ROOT / "results" / "example" / "report" / "report.html"
 
 # Everything of the first answer has to lie within the window as it opens.
 FIRST_SCREEN = """
@@ -78,6 +81,33 @@ def fixture_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
+SCREENS = {"wide": browser.View(1440, 900), "narrow": browser.View(390, 844)}
+
+
+def first_screens(page: Path, folder: Path) -> dict[str, dict[str, Any]]:
+    """What is seen of the page on each of the screens."""
+    return dict(zip(SCREENS, browser.opened_in_each(page, folder, FIRST_SCREEN, list(SCREENS.values())), strict=True))
+
+
+@pytest.fixture(name="seen", scope="module")
+def fixture_seen(page: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The first screens of the fixture's report."""
+    return first_screens(page, tmp_path_factory.mktemp("seen"))
+
+
+@pytest.fixture(name="seen_of_example", scope="module")
+def fixture_seen_of_example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Those of the example's report, of a copy since a page beside it is opened."""
+    folder = tmp_path_factory.mktemp("example")
+    return first_screens(Path(shutil.copy(EXAMPLE, folder)), folder)
+
+
+@pytest.fixture(name="theme", scope="module", params=[False, True], ids=["light", "dark"])
+def fixture_theme(page: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[bool, dict[str, Any]]:
+    """Whether the user prefers darkness, and what the page then looks like, and again after each press of its button."""
+    return request.param, browser.opened(page, tmp_path_factory.mktemp("theme"), THEME, dark=request.param)
+
+
 # The sentence of an answer that has an interval: the variant, the ratio of it or of what comes nearest to it, and the interval.
 ANSWER = re.compile(
     r"Take (?P<winner>\S.*?) \((?:else as )?the base\).*?(?P<ratio>\d+\.\d+)x(?: the base's cost)? \((?P<low>\d+\.\d+) to (?P<high>\d+\.\d+)\)"
@@ -105,11 +135,10 @@ def require_answer(facts: dict[str, Any], page: Path, workload: str, topic: str)
     assert (answer["sure"] == "sure") == any(row["verdict"] in ("faster", "slower") for row in rows)
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-def test_the_first_screen_says_which_variant_to_take_and_how_sure_that_is(page: Path, tmp_path: Path, width: int, height: int) -> None:
-    found = browser.opened(page, tmp_path, FIRST_SCREEN, width, height)
-    facts = found["facts"]
-    assert found["width"] == width and facts["question"] and facts["too_wide"] <= 0
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_first_screen_says_which_variant_to_take_and_how_sure_that_is(page: Path, seen: dict[str, dict[str, Any]], screen: str) -> None:
+    facts, width = seen[screen]["facts"], seen[screen]["width"]
+    assert width == SCREENS[screen].width and facts["question"] and facts["too_wide"] <= 0
     require_answer(facts, page, "mixed", "Random reads and writes, with eviction")
     require_answer(facts, page, "lookup", "Random reads, every page resident")
     # The large number beside the sentence is another variant's where the base is to be taken: then it says so.
@@ -119,23 +148,21 @@ def test_the_first_screen_says_which_variant_to_take_and_how_sure_that_is(page: 
     assert sum(answer["seen"] for answer in facts["answers"]) >= 3
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_it_opens_without_an_error_and_fetches_nothing(page: Path, tmp_path: Path, dark: bool) -> None:
-    found = browser.opened(page, tmp_path, "return getComputedStyle(document.body).backgroundColor;", dark=dark)
+def test_it_opens_without_an_error_and_fetches_nothing(theme: tuple[bool, dict[str, Any]]) -> None:
+    dark, found = theme
     assert found["problems"] == [] and found["fetched"] == []
-    assert (found["facts"] == "rgb(255, 255, 255)") != dark
+    assert (found["facts"][0]["ground"] == "rgb(255, 255, 255)") != dark
 
 
 def test_filters_choose_workload_variant_and_threads(page: Path, tmp_path: Path) -> None:
-    probe = CELLS + "return look();"
-    everything = browser.opened(page, tmp_path, probe)["facts"]
+    addresses = ("", "#workload=remove", "#workload=lookup&variant=radix+spinlock&threads=2", "#variant=nonsense")
+    found = browser.opened_in_each(page, tmp_path, CELLS + "return look();", [browser.View(address=each) for each in addresses])
+    everything, removals, few, none = (view["facts"] for view in found)
     assert everything["filters"] and len(everything["shown"]) == everything["all"] > 20
-    removals = browser.opened(page, tmp_path, probe, address="#workload=remove")["facts"]
     assert removals["shown"] and {workload for workload, _, _ in removals["shown"]} == {"remove"}
-    few = browser.opened(page, tmp_path, probe, address="#workload=lookup&variant=radix+spinlock&threads=2")["facts"]
     assert few["shown"] and set(map(tuple, few["shown"])) == {("lookup", "layout:radix/read:spinlock", "2")}
     assert few["said"] == f"{len(few['shown'])} of {everything['all']} cells shown"
-    assert browser.opened(page, tmp_path, probe, address="#variant=nonsense")["facts"]["shown"] == []
+    assert none["shown"] == []
 
 
 def test_filters_follow_what_a_user_chooses_types_and_resets(page: Path, tmp_path: Path) -> None:
@@ -148,16 +175,16 @@ def test_filters_follow_what_a_user_chooses_types_and_resets(page: Path, tmp_pat
     assert found["reset"] == everything and len(everything["shown"]) == everything["all"]
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_button_changes_the_theme_and_back(page: Path, tmp_path: Path, dark: bool) -> None:
-    at_first, once, twice = browser.opened(page, tmp_path, THEME, dark=dark)["facts"]
+def test_the_button_changes_the_theme_and_back(theme: tuple[bool, dict[str, Any]]) -> None:
+    dark, found = theme
+    at_first, once, twice = found["facts"]
     assert at_first == twice and at_first["ground"] != once["ground"]
     assert [at_first["label"], once["label"]] == (["Light", "Dark"] if dark else ["Dark", "Light"])
     assert "rgb(255, 255, 255)" == (once if dark else at_first)["ground"]
 
 
 def test_on_paper_it_is_black_on_white_with_every_answer_and_without_controls(page: Path, tmp_path: Path) -> None:
-    facts = browser.opened(page, tmp_path, PRINTED, width=720, dark=True)["facts"]
+    facts = browser.opened(page, tmp_path, PRINTED, browser.View(width=720), dark=True)["facts"]
     assert facts["rules"] == 1 and facts["ground"] == "rgb(255, 255, 255)" and facts["ink"] == "rgb(0, 0, 0)"
     assert facts["controls"] == []
     assert any(answer["workload"] == "mixed" for answer in facts["answers"])
@@ -196,11 +223,8 @@ def test_every_number_leads_to_its_place_in_a_record(page: Path, tmp_path: Path)
         assert Path(file).is_file() and place.isdigit(), link
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-def test_the_examples_first_screen_answers_too(tmp_path: Path, width: int, height: int) -> None:
-    folder = Path(__file__).resolve().parents[2] / "results" / "example" / "report"
-    for name in ("report.html", "report.csv"):
-        shutil.copy(folder / name, tmp_path / name)
-    facts = browser.opened(tmp_path / "report.html", tmp_path, FIRST_SCREEN, width, height)["facts"]
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_examples_first_screen_answers_too(seen_of_example: dict[str, dict[str, Any]], screen: str) -> None:
+    facts = seen_of_example[screen]["facts"]
     assert facts["too_wide"] <= 0
-    require_answer(facts, tmp_path / "report.html", "mixed", "Random reads and writes, with eviction")
+    require_answer(facts, EXAMPLE, "mixed", "Random reads and writes, with eviction")
