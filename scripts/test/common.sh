@@ -36,5 +36,7 @@ unit_tests() {
 
 lint_tests='lint or structure or layer_order' # how the tests of the structure are named
 python_tests() { # selection, and what else pytest is told
-    /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$(nproc)" tests/scripts -k "$1" "${@:2}"
+    # Tests that share what is dear to make are groups. What was compiled once is there for every process that they start.
+    PYTHONDONTWRITEBYTECODE='' /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$(nproc)" --dist loadgroup tests/scripts \
+        -k "$1" "${@:2}"
 }

@@ -16,6 +16,8 @@ from lab_process import Finished, lab
 
 from page_map_lab import records, report_attribution, report_model, trace_attribution
 
+pytestmark = pytest.mark.xdist_group("report")  # which is made once
+
 BASE = "layout:radix/read:rcu_qsbr"
 FLAT = "layout:flat/read:rcu_qsbr"
 COSTS = {BASE: 11.0, FLAT: 9.0, "layout:radix/read:spinlock": 17.0, "floor:array": 10.0}
