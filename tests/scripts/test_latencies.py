@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_a_tail_says_whether_its_loop_was_closed() -> None:
 
 
 def test_the_report_has_every_percentile_on_the_page_and_in_a_table(tmp_path: Path) -> None:
-    finished = lab(Path("nowhere"), "report", str(synthetic.FOLDER / "two_node_pmu"), "--out", str(tmp_path), "--formats", "html,csv")
+    finished = lab(Path("nowhere"), "report", str(synthetic.FOLDER / "two_node_pmu"), "--out", str(tmp_path), "--formats", "html,md,csv")
     assert finished.code == 0, finished.err
     rows = list(csv.DictReader((tmp_path / "latency.csv").open(encoding="utf-8")))
     assert {row["percentile"] for row in rows} == {"p50", "p90", "p99", "p99.9", "p99.99", "max"}
@@ -87,3 +88,6 @@ def test_the_report_has_every_percentile_on_the_page_and_in_a_table(tmp_path: Pa
             assert bool(row["ns"]) == (not row["why"].startswith("needs")) and bool(row["low"]) == (not row["why"])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<strong>Closed loop</strong>" in page and "p99.99" in page and "needs 100000 values" in page
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^\| Parameters .* p99\.99 \| Max \|\n\|[-:|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert sum(table.count("\n") for table in tables) == len({tuple(row[name] for name in list(row)[:6]) for row in rows})
