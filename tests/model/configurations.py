@@ -16,7 +16,6 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
     # What carries where the other of two defences is gone.
     "no-removal-word": (*ONE_SPACE, "REMOVERS=2", "WITHOUT_REMOVAL_WORD"),
 }
-LARGE = {"two-spaces"}
 READ_PATH_SCENARIOS: dict[str, tuple[str, ...]] = {
     "walk": (),
     "walk-locked": ("LOCKED",),
@@ -103,8 +102,8 @@ _MUTANTS_ONLY: dict[str, tuple[str, tuple[str, ...]]] = {
 def _scenarios() -> list[Configuration]:
     found = []
     for name, macros in SCENARIOS.items():
-        found.append(Configuration(f"{name}-rcu", "mappings", macros, large=name in LARGE))
-        found.append(Configuration(f"{name}-locked", "mappings", (*macros, "LOCKED"), large=name in LARGE))
+        found.append(Configuration(f"{name}-rcu", "mappings", macros))
+        found.append(Configuration(f"{name}-locked", "mappings", (*macros, "LOCKED")))
     for name, macros in READ_PATH_SCENARIOS.items():
         found.append(Configuration(name, "read_path", macros))
     # Every thread ends: what the remover waits for comes.
