@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "tests/bench/broken_variants.hpp"
+#include "tests/bench/workloads/broken_variants.hpp"
 #include "tests/stress/stress.hpp"
 #include "tests/variants/forwarding_page_map.hpp"
 #include "tests/worker_nursery.hpp"

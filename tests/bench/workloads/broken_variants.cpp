@@ -1,4 +1,4 @@
-#include "tests/bench/broken_variants.hpp"
+#include "tests/bench/workloads/broken_variants.hpp"
 
 #include "impl/page_map/page_map_definitions.hpp"
 

@@ -102,18 +102,6 @@ TEST(LoadWorkload, TheRealMapLoadsEachPageOnceUnderEveryRace) {
     EXPECT_EQ(launched.exit, 0) << launched.errors;
 }
 
-TEST(InsertWorkload, ReadsItsMemoryBack) {
-    const auto read_back = []<class Target>() {
-        WorkloadDescription workload = insert_question();
-        add_floor(workload, "floor:tested",
-                  [](const Parameters& parameters) { return std::make_unique<InsertCell<Target>>(parameters); });
-        return memory_read_back(workload, {"--pages=64", "--threads=1"})["state"];
-    };
-    EXPECT_EQ(read_back.operator()<ArrayToPopulate>(), "ok");
-    EXPECT_EQ(read_back.operator()<MapToPopulate<BaseVariant>>(),
-              NodeArena::supply_is_malloc() ? "unverified" : "ok");
-}
-
 TEST(LoadWorkload, ReadsTheMemoryOfItsFloorBack) {
     WorkloadDescription workload = load_question();
     add_floor(workload, "floor:tested",

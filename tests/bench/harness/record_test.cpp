@@ -7,7 +7,7 @@
 
 #include "bench/workloads/lookup.hpp"
 #include "tests/bench/launch_in_child.hpp"
-#include "tests/bench/toy_workload.hpp"
+#include "tests/bench/harness/toy_workload.hpp"
 
 namespace page_map_lab::bench {
 namespace {
@@ -20,7 +20,7 @@ std::string schema_errors(const Json& record) {
     std::ofstream(folder / "record.json") << record;
     const auto tests = std::filesystem::path(__FILE__).parent_path();
     const std::string command = "/usr/bin/python3 '" + (tests / "validate_record.py").string() + "' '" +
-                                (tests / "../../results/record.schema.json").string() + "' '" +
+                                (tests / "../../../results/record.schema.json").string() + "' '" +
                                 (folder / "record.json").string() + "' > '" + (folder / "said").string() + "' 2>&1";
     const int status = std::system(command.c_str());
     const std::string said = contents(folder / "said");

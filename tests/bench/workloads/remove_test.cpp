@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/workloads/remove.hpp"
-#include "tests/bench/broken_variants.hpp"
+#include "tests/bench/workloads/broken_variants.hpp"
 #include "tests/bench/launch_in_child.hpp"
 
 namespace page_map_lab::bench {

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/bench/launch_in_child.hpp"
-#include "tests/bench/toy_workload.hpp"
+#include "tests/bench/harness/toy_workload.hpp"
 
 namespace page_map_lab::bench {
 namespace {

@@ -1,5 +1,6 @@
-// Where the fixtures of the workloads have their memory: on the node that was asked for, displaced by the seed, of pages of
-// the usual size. That it is read back stands in each workload's own test.
+// Where fixtures have their memory that come from an Environment: on the node that was asked for, displaced by the seed, of
+// pages of the usual size. Under a sanitizer malloc supplies it; that it is read back where it is not, stands in each
+// workload's own test.
 #include <linux/mempolicy.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,7 +13,9 @@
 
 #include <gtest/gtest.h>
 
+#include "bench/workloads/insert.hpp"
 #include "bench/workloads/resident.hpp"
+#include "tests/bench/launch_in_child.hpp"
 #include "variants/catalog.hpp"
 
 namespace page_map_lab::bench {
@@ -121,6 +124,18 @@ TEST(Placement, AMapsNodesAndDescriptorsAreBoundToTheNodeThatWasAskedFor) {
     const auto page = resident.find(0);
     EXPECT_EQ(policy_mode_at(page.slot), MPOL_BIND);
     ResidentMap<BaseVariant>::put(page);
+}
+
+TEST(InsertWorkload, ReadsItsMemoryBack) {
+    const auto read_back = []<class Target>() {
+        WorkloadDescription workload = insert_question();
+        add_floor(workload, "floor:tested",
+                  [](const Parameters& parameters) { return std::make_unique<InsertCell<Target>>(parameters); });
+        return memory_read_back(workload, {"--pages=64", "--threads=1"})["state"];
+    };
+    EXPECT_EQ(read_back.operator()<ArrayToPopulate>(), "ok");
+    EXPECT_EQ(read_back.operator()<MapToPopulate<BaseVariant>>(),
+              NodeArena::supply_is_malloc() ? "unverified" : "ok");
 }
 
 }  // namespace

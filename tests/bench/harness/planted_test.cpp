@@ -9,7 +9,7 @@
 #include "bench/harness/planted.hpp"
 #include "bench/workloads/lookup.hpp"
 #include "tests/bench/launch_in_child.hpp"
-#include "tests/bench/toy_workload.hpp"
+#include "tests/bench/harness/toy_workload.hpp"
 
 namespace page_map_lab::bench {
 namespace {

@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "bench/workloads/shootdown.hpp"
-#include "tests/bench/broken_variants.hpp"
+#include "tests/bench/workloads/broken_variants.hpp"
 #include "tests/bench/launch_in_child.hpp"
 
 namespace page_map_lab::bench {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "bench/harness/variant_subjects.hpp"
-#include "tests/bench/toy_workload.hpp"
+#include "tests/bench/harness/toy_workload.hpp"
 
 namespace page_map_lab::bench {
 namespace {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "bench/workloads/fault.hpp"
-#include "tests/bench/broken_variants.hpp"
+#include "tests/bench/workloads/broken_variants.hpp"
 #include "tests/bench/launch_in_child.hpp"
 
 namespace page_map_lab::bench {
