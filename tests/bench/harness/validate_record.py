@@ -1,15 +1,15 @@
-"""Holds a record against the schema: validate_record.py SCHEMA RECORD; exit 1 and the errors where it is not valid."""
+"""Holds records against the schema: validate_record.py SCHEMA RECORD...; prints a line for each, empty where it is valid."""
 
 import json
 import sys
 
 import jsonschema
 
-with open(sys.argv[1], encoding="utf-8") as schema_file, open(sys.argv[2], encoding="utf-8") as record_file:
+with open(sys.argv[1], encoding="utf-8") as schema_file:
     schema = json.load(schema_file)
-    record = json.load(record_file)
 jsonschema.Draft202012Validator.check_schema(schema)
-errors = list(jsonschema.Draft202012Validator(schema).iter_errors(record))
-for error in errors[:5]:
-    print("/".join(str(part) for part in error.absolute_path), error.message[:200])
-sys.exit(1 if errors else 0)
+validator = jsonschema.Draft202012Validator(schema)
+for path in sys.argv[2:]:
+    with open(path, encoding="utf-8") as record_file:
+        errors = list(validator.iter_errors(json.load(record_file)))
+    print("; ".join(f"{'/'.join(map(str, error.absolute_path))} {error.message[:200]!r}" for error in errors[:5]))
