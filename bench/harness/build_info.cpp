@@ -3,6 +3,7 @@
 #include <string>
 
 #include <jemalloc/jemalloc.h>
+#include <nlohmann/json.hpp>
 #include <perfmon/pfmlib.h>
 
 #include "build_revision.hpp"

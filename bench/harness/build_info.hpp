@@ -3,7 +3,7 @@
 // Thread safety: a plain function.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace page_map_lab::bench {
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 namespace page_map_lab::bench {
 namespace {
@@ -46,12 +47,8 @@ Status take_parameter_lists(const std::vector<std::string>& settings, const Work
     return {};
 }
 
-Status take_launch(const std::string& text, nlohmann::json& launch) {
-    if (text.empty()) {
-        return {};
-    }
-    launch = nlohmann::json::parse(text, nullptr, false);
-    if (!launch.is_object()) {
+Status check_launch(const std::string& text) {
+    if (!text.empty() && !nlohmann::json::parse(text, nullptr, false).is_object()) {
         return fail(ErrorCode::malformed, "--launch is not a JSON object: leave it out when running by hand");
     }
     return {};
@@ -93,7 +90,6 @@ Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescrip
     std::string plan = "compact";
     std::string memory = "local";
     std::string counters = "none";
-    std::string launch;
     std::vector<std::string> settings;
     std::map<std::string, std::string> shorthands;
     std::error_code ignored;
@@ -130,7 +126,7 @@ Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescrip
     app.add_option("--profiler-control", options.profiler_control,
                    "Sample only what is measured: the FIFOs COMMANDS,ANSWERS of perf record --control");
     app.add_option("--timeline", options.timeline, "Write marks for a timeline here: phases and stalls, as JSON");
-    app.add_option("--launch", launch, "A JSON object that is copied into the record");
+    app.add_option("--launch", options.launch, "A JSON object that is copied into the record");
     try {
         app.parse(ours);
     } catch (const CLI::CallForHelp&) {
@@ -150,7 +146,7 @@ Result<ParsedOptions> parse_options(int argc, char** argv, const WorkloadDescrip
     auto parsed_memory = MemoryPolicy::parse(memory);
     auto parsed_counters = parse_counter_set(counters);
     for (const Status& status :
-         {take_parameter_lists(settings, workload, options.lists), take_launch(launch, options.launch),
+         {take_parameter_lists(settings, workload, options.lists), check_launch(options.launch),
           check_files(options, workload), parsed_plan ? Status{} : Status{tl::unexpected(parsed_plan.error())},
           parsed_memory ? Status{} : Status{tl::unexpected(parsed_memory.error())},
           parsed_counters ? Status{} : Status{tl::unexpected(parsed_counters.error())}}) {

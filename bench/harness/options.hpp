@@ -10,8 +10,6 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "bench/harness/workload.hpp"
 #include "impl/core/error.hpp"
 #include "impl/platform/counters_reading.hpp"
@@ -42,7 +40,7 @@ struct Options {
     std::string record;                         ///< where the record goes; empty: nowhere
     std::string profiler_control;               ///< the profiler's two FIFOs; empty: nobody is told
     std::string timeline;                       ///< where the marks for a timeline go; empty: nowhere
-    nlohmann::json launch;                      ///< what the launcher says of this launch; null when run by hand
+    std::string launch;                         ///< a JSON object: what the launcher says; empty when run by hand
     std::vector<std::string> google_benchmark;  ///< flags for the library, argv[0] first
 };
 

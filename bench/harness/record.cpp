@@ -231,8 +231,8 @@ Json launch_json(const RecordParts& parts) {
     launch["command"] = parts.options->command;
     launch["started"] = parts.started;
     launch["finished"] = parts.finished;
-    for (const auto& [name, value] : parts.options->launch.items()) {
-        launch[name] = value;
+    if (!parts.options->launch.empty()) {
+        launch.update(Json::parse(parts.options->launch));
     }
     return launch;
 }

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include <fnmatch.h>
+#include <nlohmann/json.hpp>
 
 namespace page_map_lab::bench {
 namespace {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "bench/harness/options.hpp"
 #include "bench/harness/workload.hpp"
 #include "impl/core/error.hpp"

@@ -76,16 +76,6 @@ inline Launch launch(
     return result;
 }
 
-/// The record's placement.memory of a launch with these arguments; null where the launch failed.
-inline nlohmann::json memory_read_back(const WorkloadDescription& workload, std::vector<std::string> arguments) {
-    const TemporaryFolder folder;
-    const std::string record = folder / "record.json";
-    arguments.insert(arguments.end(), {"--floors", "--repetitions=1", "--min-time-ms=1", "--record=" + record});
-    const Launch launched = launch(workload, arguments);
-    const auto written = nlohmann::json::parse(contents(record), nullptr, false);
-    return launched.exit != 0 || written.is_discarded() ? nlohmann::json() : written["placement"]["memory"];
-}
-
 /// How many points the real size has besides the product of its axes; none where one of them cannot be measured.
 inline std::size_t points_besides(WorkloadDescription workload) {
     Options options;

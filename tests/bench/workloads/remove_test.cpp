@@ -7,6 +7,7 @@
 #include "bench/workloads/remove.hpp"
 #include "tests/bench/workloads/broken_variants.hpp"
 #include "tests/bench/launch_in_child.hpp"
+#include "tests/bench/memory_read_back.hpp"
 
 namespace page_map_lab::bench {
 namespace {
