@@ -1,13 +1,7 @@
 // Where fixtures have their memory that come from an Environment: on the node that was asked for, displaced by the seed, of
 // pages of the usual size. Under a sanitizer malloc supplies it; that it is read back where it is not, stands in each
 // workload's own test.
-#include <linux/mempolicy.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <cstdio>
 #include <fstream>
-#include <optional>
 #include <set>
 #include <string>
 
@@ -17,6 +11,7 @@
 #include "bench/workloads/resident.hpp"
 #include "tests/bench/launch_in_child.hpp"
 #include "tests/bench/memory_read_back.hpp"
+#include "tests/impl/platform/memory_facts.hpp"
 #include "variants/catalog.hpp"
 
 namespace page_map_lab::bench {
@@ -32,29 +27,6 @@ const Topology& this_system() {
 
 Environment bound_environment() {
     return {this_system(), MemoryPolicy::on_node(this_system().numa_nodes().front())};
-}
-
-/// The kernel's memory policy at an address.
-int policy_mode_at(const void* address) {
-    int mode = -1;
-    return syscall(SYS_get_mempolicy, &mode, nullptr, 0UL, address, MPOL_F_ADDR) == 0 ? mode : -1;
-}
-
-/// Whether the mapping that holds `address` refuses huge pages; nothing where the kernel does not say.
-std::optional<bool> refuses_huge_pages(const void* address) {
-    std::ifstream maps("/proc/self/smaps");
-    bool inside = false;
-    for (std::string text; std::getline(maps, text);) {
-        std::uintptr_t begin = 0;
-        std::uintptr_t end = 0;
-        if (std::sscanf(text.c_str(), "%lx-%lx ", &begin, &end) == 2) {
-            const auto wanted = reinterpret_cast<std::uintptr_t>(address);
-            inside = begin <= wanted && wanted < end;
-        } else if (inside && text.starts_with("VmFlags:")) {
-            return (text + " ").find(" nh ") != std::string::npos;
-        }
-    }
-    return std::nullopt;
 }
 
 #define SKIP_WHERE_SUPPLY_IS_MALLOC()                               \
@@ -100,7 +72,7 @@ TYPED_TEST(Displacement, PagesAreOfTheUsualSize) {
     TypeParam resident({.pages = 64}, environment);
     const typename TypeParam::Thread registration;
     const auto page = resident.find(0);
-    EXPECT_EQ(refuses_huge_pages(page.slot), true);
+    EXPECT_EQ(mapping_has_flag(page.slot, "nh"), true);
     TypeParam::put(page);
 }
 

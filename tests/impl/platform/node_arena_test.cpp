@@ -1,19 +1,13 @@
 #include "impl/platform/node_arena.hpp"
 
-#include <linux/mempolicy.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <latch>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -25,6 +19,7 @@
 #include "impl/core/page_index.hpp"
 #include "impl/platform/memory_placement.hpp"
 #include "impl/platform/topology.hpp"
+#include "tests/impl/platform/memory_facts.hpp"
 
 namespace page_map_lab {
 namespace {
@@ -32,13 +27,6 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr std::size_t line = cache_line_size;
-
-/// The kernel's memory policy at an address: what mbind really left there, independent of hwloc.
-int policy_mode_at(const void* address) {
-    int mode = -1;
-    const long result = syscall(SYS_get_mempolicy, &mode, nullptr, 0UL, address, MPOL_F_ADDR);
-    return result == 0 ? mode : -1;
-}
 
 int first_node() {
     return static_cast<int>(Topology::discover().value().numa_nodes().front());
@@ -86,23 +74,6 @@ TEST(NodeArena, an_interleaved_arena_takes_its_pages_from_all_nodes_in_turn) {
     NodeArena arena({.interleave = true});
     const Allocations some(arena, 20, 512);
     EXPECT_EQ(policy_mode_at(some.objects.front()), MPOL_INTERLEAVE);
-}
-
-/// Whether the mapping that holds `address` has this flag in /proc/self/smaps; nothing where the kernel does not say.
-std::optional<bool> mapping_has_flag(const void* address, const std::string& flag) {
-    std::ifstream maps("/proc/self/smaps");
-    bool inside = false;
-    for (std::string text; std::getline(maps, text);) {
-        std::uintptr_t begin = 0;
-        std::uintptr_t end = 0;
-        if (std::sscanf(text.c_str(), "%lx-%lx ", &begin, &end) == 2) {
-            const auto wanted = reinterpret_cast<std::uintptr_t>(address);
-            inside = begin <= wanted && wanted < end;
-        } else if (inside && text.starts_with("VmFlags:")) {
-            return (text + " ").find(" " + flag + " ") != std::string::npos;
-        }
-    }
-    return std::nullopt;
 }
 
 TEST(NodeArena, pages_are_of_the_usual_size_unless_huge_ones_are_asked_for) {
@@ -284,27 +255,12 @@ TEST(NodeArena, huge_pages_are_asked_of_the_kernel_for_the_extents) {
     if (std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled").fail()) {
         GTEST_SKIP() << "this kernel has no transparent huge pages";
     }
-    const auto advised = [](void* address) {
-        std::ifstream maps("/proc/self/smaps");
-        bool inside = false;
-        for (std::string text; std::getline(maps, text);) {
-            std::uintptr_t from = 0;
-            std::uintptr_t to = 0;
-            if (std::sscanf(text.c_str(), "%lx-%lx ", &from, &to) == 2) {
-                inside = from <= reinterpret_cast<std::uintptr_t>(address) &&
-                         reinterpret_cast<std::uintptr_t>(address) < to;
-            } else if (inside && text.starts_with("VmFlags:")) {
-                return text.find(" hg") != std::string::npos;
-            }
-        }
-        return false;
-    };
     NodeArena huge({.huge_pages = true});
     NodeArena small;
     void* in_huge = huge.allocate(512, line);
     void* in_small = small.allocate(512, line);
-    EXPECT_TRUE(advised(in_huge));
-    EXPECT_FALSE(advised(in_small));
+    EXPECT_EQ(mapping_has_flag(in_huge, "hg"), true);
+    EXPECT_EQ(mapping_has_flag(in_small, "hg"), false);
     huge.release(in_huge, 512, line);
     small.release(in_small, 512, line);
 }
