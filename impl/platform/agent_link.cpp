@@ -1,6 +1,7 @@
 #include "impl/platform/agent_link.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <thread>
 
 namespace page_map_lab {
@@ -98,7 +99,9 @@ Result<AgentAnswer> AgentLink::answer_to(Ticket ticket) noexcept {
         } else if (state() != WorkerState::running) {
             ended = true;
         } else if (Clock::now() >= deadline) {
-            kill("it did not answer within " + std::to_string(bound.count()) + " ms");
+            Sentence why;
+            std::snprintf(why.data(), why.size(), "it did not answer within %lld ms", static_cast<long long>(bound.count()));
+            kill(why.data());
         } else {
             wait_on(channel_.answered, answered,
                     std::min<Clock::duration>(between_looks, deadline - Clock::now()));
@@ -110,8 +113,8 @@ Result<AgentAnswer> AgentLink::answer_to(Ticket ticket) noexcept {
     }
     if (!answer) {
         if (state() == WorkerState::lost) {
-            return fail(ErrorCode::unavailable, "worker " + std::to_string(process_.number()) +
-                                                    " was killed and has not ended: what it could reach stays as it is");
+            return fail(ErrorCode::unavailable,
+                        of_this_worker("was killed and has not ended: what it could reach stays as it is").data());
         }
         return AgentAnswer{};  // it has no page tables any more
     }
@@ -165,7 +168,7 @@ Result<std::byte*> AgentLink::map(int file, std::uint64_t offset, std::size_t by
                     answer->system_errno);
     }
     if (answer->address == 0) {
-        return fail(ErrorCode::unavailable, "worker " + std::to_string(process_.number()) + " has ended: it maps nothing");
+        return fail(ErrorCode::unavailable, of_this_worker("has ended: it maps nothing").data());
     }
     return reinterpret_cast<std::byte*>(answer->address);  // NOLINT: an address of the worker
 }
@@ -183,10 +186,10 @@ void AgentLink::ask_to_leave() noexcept {
     static_cast<void>(post(request_for(AgentRequest::Kind::leave, nullptr, 0)));
 }
 
-bool AgentLink::kill(const std::string& why) noexcept {
+bool AgentLink::kill(const char* why) noexcept {
     const std::lock_guard guard(killing_);
     if (state() == WorkerState::running) {
-        report_ = "worker " + std::to_string(process_.number()) + " was killed: " + why;
+        report_ = of_this_worker("was killed: ", why);
         process_.signal(bounds_.kill_signal);
         if (!process_.wait_for_end(bounds_.end_within)) {
             note(WorkerState::lost);
@@ -197,7 +200,13 @@ bool AgentLink::kill(const std::string& why) noexcept {
 
 std::string AgentLink::report() {
     const std::lock_guard guard(killing_);
-    return report_;
+    return report_.data();
+}
+
+AgentLink::Sentence AgentLink::of_this_worker(const char* what, const char* why) const noexcept {
+    Sentence said;
+    std::snprintf(said.data(), said.size(), "worker %d %s%s", process_.number(), what, why);
+    return said;
 }
 
 }  // namespace page_map_lab

@@ -87,12 +87,15 @@ public:
     void ask_to_leave() noexcept;
 
     /// Kills the worker and waits for its end within the bound; whether it ended.
-    bool kill(const std::string& why) noexcept;
+    bool kill(const char* why) noexcept;
 
     /// Why the worker was killed, or empty.
     std::string report();
 
 private:
+    /// A sentence, cut where it is longer: who must not throw can say it without memory.
+    using Sentence = std::array<char, 128>;
+
     WorkerState known_state() const noexcept {
         // relaxed: a worker's end is noticed by asking the kernel; what is seen here saves asking.
         return static_cast<WorkerState>(state_.load(std::memory_order_relaxed));
@@ -102,6 +105,8 @@ private:
     Result<AgentAnswer> answer_to(Ticket ticket) noexcept;
     Status outcome_of(Ticket ticket, const char* what) noexcept;
     void note(WorkerState state) noexcept;
+    /// "worker NUMBER " and what is to be said of it.
+    Sentence of_this_worker(const char* what, const char* why = "") const noexcept;
 
     AgentChannel& channel_;
     const MessageSocket& socket_;
@@ -114,7 +119,7 @@ private:
     std::uint32_t last_posted_ = 0;                               // posting
     std::array<bool, AgentChannel::ring_length> awaited_{};       // posting: the place's answer is still wanted
     std::mutex killing_;
-    std::string report_;   // killing
+    Sentence report_{};    // killing
 };
 
 }  // namespace page_map_lab

@@ -2,6 +2,7 @@
 // keeps what they wrote, and frees what they held.
 //
 // A worker stops itself at a named point, so that each death happens where its test says.
+#include "tests/variants/failing_allocator.hpp"
 #include "tests/variants/worker_fixture.hpp"
 
 namespace page_map_lab::testing {
@@ -266,6 +267,29 @@ TEST_P(UnresponsiveWorkers, AreReportedAndRemoved) {
     expect_sound();
     let_go(stopped);
     EXPECT_TRUE(map->info().regions.empty());
+}
+
+TEST_P(UnresponsiveWorkers, AreRemovedWithoutMemoryToSaySo) {
+    make_map();
+    Member& stopped = spawn();
+    AnyRegion* region = map_in(stopped, {.pages = pages});
+    stop(*stopped.worker);
+    AgentLink& agent = stopped.worker->agent();
+    agent.set_answer_within(Milliseconds(100));
+    auto* const base = map->address_of(region, pages.first);
+    Status revoked;
+    Result<std::byte*> mapped = nullptr;
+    {
+        const testing::Allocations none(0);
+        revoked = agent.revoke(base, page_size, Access::none);
+        mapped = agent.map(/*file=*/0, 0, page_size, Sharing::shared, /*open=*/false);
+    }
+    EXPECT_TRUE(revoked) << "it has no page tables any more";
+    ASSERT_FALSE(mapped);
+    EXPECT_EQ(mapped.error().code, ErrorCode::unavailable);
+    EXPECT_NE(stopped.worker->report().find("did not answer within 100 ms"), std::string::npos)
+        << stopped.worker->report();
+    let_go(stopped);
 }
 
 // One whose end is not reported may still reach its pages: they stay as they are until it is.
