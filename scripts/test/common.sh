@@ -26,7 +26,7 @@ unit_tests() {
     done
     build_preset "$1" "${targets[@]}"
     echo "== $1: testing"
-    without_randomness ctest --test-dir "build/$1" -R "^($(IFS='|' && echo "${targets[*]}"))\$" --parallel "$(nproc)" \
+    without_randomness ctest --test-dir "build/$1" -R "^($(IFS='|' && echo "${targets[*]}"))_[0-9]\$" --parallel "$(nproc)" \
         --output-on-failure --no-tests=error --progress | grep -v -E '^ *[0-9]+/[0-9]+ Test.* Passed|^ +Start |^$'
 }
 

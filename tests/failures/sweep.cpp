@@ -149,7 +149,8 @@ bool Sweep::record(const Scenario& scenario, Recording& recording) {
 }
 
 void Sweep::add(const Scenario& scenario, const Site& site, const Injection& injection) {
-    if (running_.size() >= std::max(1U, std::thread::hardware_concurrency())) {
+    // Each waits, for grace periods and for other threads, about as long as it works.
+    if (running_.size() >= 2 * std::max(1U, std::thread::hardware_concurrency())) {
         reap();
     }
     if (free_reports_.empty()) {
