@@ -204,8 +204,9 @@ struct VictimLog {
 /// Waits until the victim at `word` is at work, or `patience` is over: it may be in a fault, or away.
 inline void await_increment(const volatile std::uint64_t* word, VictimClock::duration patience) {
     const auto deadline = VictimClock::now() + patience;
-    const std::uint64_t before = *word;
-    while (*word == before && VictimClock::now() < deadline) {
+    // relaxed: only says that it is at work.
+    const std::uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED);
+    while (__atomic_load_n(word, __ATOMIC_RELAXED) == before && VictimClock::now() < deadline) {
         RealMachine::relax();
     }
 }
