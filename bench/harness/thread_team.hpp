@@ -115,7 +115,6 @@ public:
     /// From now on counts of shootdown interrupts are absent, with this reason: none would arrive, and a 0 would look as if
     /// nobody had been shot down.
     void count_no_interrupts(std::string why) { why_no_interrupts_ = std::move(why); }
-    bool shootdowns_interrupt() const { return why_no_interrupts_.empty(); }
 
     /// Opens the counters on the first thread: empty where all that the set promises are there, else the reason.
     std::string why_counters_unusable();

@@ -125,9 +125,7 @@ private:
             }
             const VictimEvidence evidence(removal->threads);
             const std::uint64_t time_ns = removal->timed.time.duration_ns();
-            if (!team.shootdowns_interrupt()) {
-                usual_pause_.note(removal->timed.time, removal->logs);
-            }
+            usual_pause_.note(removal->timed.time, removal->logs);
             if (!VictimEvidence::supports(removal->timed.time, removal->logs, usual_pause_.longest_excused())) {
                 all.why_discarded = evidence.why_nothing_counts();
                 all.threads_discarded = std::move(removal->threads);

@@ -67,7 +67,7 @@ struct VictimEvidence {
 };
 
 /// Tells the pauses that an operation brings its victims from those that befall them, where a hypervisor flushes and stops
-/// them meanwhile: what every operation brings is its price. What exceeds twice the median is held against the victims, and
+/// them meanwhile, or interrupts take long: what every operation brings is its price. What exceeds twice the median is held against the victims, and
 /// so is everything until a few operations were seen.
 class UsualPause {
 public:
