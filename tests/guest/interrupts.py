@@ -1,5 +1,6 @@
 """What the small guest counted: unpacks its records, has `lab report` make the table of expected and counted interrupts, and
-says in one line how many cells agree. Usage: interrupts.py RESULTS FOLDER. Exit: 0 where all agree, else 1."""
+says in one line how many cells agree. Usage: interrupts.py RESULTS FOLDER. Exit: 0 where all agree and a tenth of the trials at
+most is excluded, else 1."""
 
 import base64
 import csv
@@ -34,15 +35,17 @@ def main(results_path: Path, folder: Path) -> int:
     subprocess.run([ROOT / "scripts/lab", "report", folder, "--formats", "csv", "--quiet"], check=True, stdout=subprocess.DEVNULL)
     with (folder / "report" / "shootdowns.csv").open(encoding="utf-8", newline="") as table:
         rows = list(csv.DictReader(table))
-    agree = [row for row in rows if row["verdict"] == "agree"]
+    # A cell of few and long operations may lose more than a tenth of them to the machine beneath the guest; all together may not.
+    agree = [row for row in rows if row["verdict"].startswith("agree")]
     for row in rows:
         if row not in agree:
             print(f"guest: {row['workload']} {row['variant']} {row['parameters']}: expected {row['expected_interrupts']}, "
                   f"counted {row['counted_interrupts']}, {row['trials_excluded']} of {row['trials']} excluded: {row['verdict']}")
     expected, counted = (sum(float(row[f"{what}_interrupts"] or 0) * int(row["operations"]) for row in rows) for what in ("expected", "counted"))
+    excluded, trials = (sum(int(row[name]) for row in rows) for name in ("trials_excluded", "trials"))
     print(f"guest: interrupts of {len(rows)} cells: {len(agree)} agree within 5 %; expected {expected:.0f}, counted {counted:.0f}, "
-          f"excluded {sum(int(row['trials_excluded']) for row in rows)} of {sum(int(row['trials']) for row in rows)} trials")
-    return 0 if rows and len(agree) == len(rows) else 1
+          f"excluded {excluded} of {trials} trials")
+    return 0 if rows and len(agree) == len(rows) and excluded <= 0.1 * trials else 1
 
 
 if __name__ == "__main__":
