@@ -42,10 +42,8 @@ fi
 
 failed=()
 for part in ${only:-"${parts[@]}"}; do
-    echo "== $part"
-    started=$SECONDS
+    echo "== $part, after $SECONDS s"
     PAGE_MAP_LAB_TEST_MINUTES=$minutes "scripts/test/$part.sh" || failed+=("$part")
-    echo "== $part: $((SECONDS - started)) s"
 done
 if [ ${#failed[@]} -gt 0 ]; then
     echo "test.sh: failed: ${failed[*]}: scripts/test.sh --only ${failed[0]} runs it alone" >&2
