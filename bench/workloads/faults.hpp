@@ -174,8 +174,6 @@ private:
     public:
         static void serve_for(RawFaultTarget* target) {
             static Domain domain;
-            static const bool added = (FaultHandler::add(domain), true);
-            static_cast<void>(added);
             // relaxed: the start of a run orders it before every touch, and its end after.
             domain.target_.store(target, std::memory_order_relaxed);
         }
@@ -191,6 +189,8 @@ private:
         }
 
     private:
+        Domain() { FaultHandler::add(*this); }
+
         std::atomic<RawFaultTarget*> target_{nullptr};
     };
 

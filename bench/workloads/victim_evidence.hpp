@@ -67,8 +67,8 @@ struct VictimEvidence {
 };
 
 /// Tells the pauses that an operation brings its victims from those that befall them, where a hypervisor flushes and stops
-/// them meanwhile, or interrupts take long: what every operation brings is its price. What exceeds twice the median is held against the victims, and
-/// so is everything until a few operations were seen.
+/// them meanwhile, or interrupts take long: what every operation brings is its price. What exceeds twice the median is held
+/// against the victims, and so is everything until a few operations were seen.
 class UsualPause {
 public:
     void note(const TimeSpan& operation, const std::vector<VictimLog>& logs) {

@@ -94,14 +94,17 @@ TEST(VictimLogTest, ProvesNothingOnceAbsencesWereLost) {
     EXPECT_FALSE(was_running_during(log, span_us(500, 600)));
 }
 
+constexpr int looks_of_a_run = 1000;
+
 // A run that is over after so many looks, during one of which its thread sleeps.
 struct NapsOnce {
+    int look_of_the_nap;
     mutable int looks = 0;
     bool stopping() const {
-        if (++looks == 500) {
+        if (++looks == look_of_the_nap) {
             std::this_thread::sleep_for(std::chrono::microseconds(100));
         }
-        return looks == 1000;
+        return looks == looks_of_a_run;
     }
 };
 
@@ -109,28 +112,17 @@ TEST(Suffer, NoticesThatItsThreadWasSwitchedOutForAMoment) {
     VictimLog log;
     log.prepare();
     volatile std::uint64_t word = 0;
-    suffer(log, NapsOnce{}, [&](std::uint64_t) { return &word; });
+    suffer(log, NapsOnce{looks_of_a_run / 2}, [&](std::uint64_t) { return &word; });
     EXPECT_EQ(word, log.iterations);
     EXPECT_GE(log.absences.size(), 1U);
     EXPECT_LE(log.stalled_ns, log.duration_ns);
 }
 
-// A run whose thread is kept from seeing its end.
-struct SeesItsEndLate {
-    mutable int looks = 0;
-    bool stopping() const {
-        if (++looks == 1000) {
-            std::this_thread::sleep_for(std::chrono::microseconds(100));
-        }
-        return looks == 1000;
-    }
-};
-
 TEST(Suffer, NotesWhatKeptItFromSeeingTheEnd) {
     VictimLog log;
     log.prepare();
     volatile std::uint64_t word = 0;
-    suffer(log, SeesItsEndLate{}, [&](std::uint64_t) { return &word; });
+    suffer(log, NapsOnce{looks_of_a_run}, [&](std::uint64_t) { return &word; });
     ASSERT_FALSE(log.absences.empty());
     EXPECT_TRUE(log.absences.back().switched_out);
     EXPECT_EQ(log.absences.back().time.ended, log.last_run.ended);
