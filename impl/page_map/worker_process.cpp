@@ -78,8 +78,8 @@ void run_job(AgentChannel& channel, WorkerSide& side) noexcept {
 
 }  // namespace
 
-void run_worker_process(std::vector<FileDescriptor> files) {
-    if (files.size() != 2) {
+void run_worker_process(MessageSocket::Files files) {
+    if (!files[0] || !files[1]) {
         return;
     }
     const auto memory = SharedMemory::open(std::move(files[0]), sizeof(AgentChannel));

@@ -8,11 +8,10 @@
 
 #include <cstddef>
 #include <type_traits>
-#include <vector>
 
 #include "impl/core/check.hpp"
 #include "impl/platform/agent_channel.hpp"
-#include "impl/platform/file_descriptor.hpp"
+#include "impl/platform/message_socket.hpp"
 
 namespace page_map_lab {
 
@@ -45,6 +44,6 @@ private:
 using WorkerJob = void (*)(WorkerSide&);
 
 /// The entry of a worker process, as the nursery takes it: files are the channel's memory and the socket. Returns never.
-void run_worker_process(std::vector<FileDescriptor> files);
+void run_worker_process(MessageSocket::Files files);
 
 }  // namespace page_map_lab

@@ -51,10 +51,13 @@ AgentAnswer Agent::perform(const AgentRequest& request) noexcept {
 }
 
 AgentAnswer Agent::map(const AgentRequest& request) noexcept {
-    std::vector<FileDescriptor> files;
+    MessageSocket::Files files;
     char nothing = 0;
     // Sent before the request was posted, and nobody else receives here.
-    if (Status received = socket_.receive_object(nothing, &files); !received || files.empty()) {
+    if (!socket_.receive_object(nothing, &files)) {
+        ::_exit(1);  // it is still there, and the next request would map it
+    }
+    if (!files.front()) {
         return failed(ErrorCode::system, EMFILE);  // the file was lost on the way, for want of room for it
     }
     const bool open = request.kind == AgentRequest::Kind::map_open;

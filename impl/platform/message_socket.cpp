@@ -41,7 +41,7 @@ Status MessageSocket::send(std::span<const std::byte> message, std::span<const i
     return {};
 }
 
-Status MessageSocket::receive(std::span<std::byte> message, std::vector<FileDescriptor>* files) const noexcept {
+Status MessageSocket::receive(std::span<std::byte> message, Files* files) const noexcept {
     iovec part{message.data(), message.size()};
     alignas(cmsghdr) char control[CMSG_SPACE(most_files * sizeof(int))]{};
     msghdr header{};
@@ -60,12 +60,13 @@ Status MessageSocket::receive(std::span<std::byte> message, std::vector<FileDesc
     }
     for (cmsghdr* rights = CMSG_FIRSTHDR(&header); rights != nullptr; rights = CMSG_NXTHDR(&header, rights)) {
         if (rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
-            for (std::size_t at = 0; at + sizeof(int) <= rights->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+            const std::size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);  // the buffer has room for most_files
+            for (std::size_t position = 0; position < count; ++position) {
                 int number = -1;
-                std::memcpy(&number, CMSG_DATA(rights) + at, sizeof number);
+                std::memcpy(&number, CMSG_DATA(rights) + position * sizeof number, sizeof number);
                 FileDescriptor received(number);
                 if (files != nullptr) {
-                    files->push_back(std::move(received));
+                    (*files)[position] = std::move(received);
                 }
             }
         }

@@ -3,11 +3,11 @@
 // Thread safety: all members; messages of concurrent senders do not mix. Source: unix(7), SOCK_SEQPACKET, SCM_RIGHTS.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "impl/core/error.hpp"
 #include "impl/platform/file_descriptor.hpp"
@@ -17,6 +17,8 @@ namespace page_map_lab {
 class MessageSocket {
 public:
     static constexpr std::size_t most_files = 4;  ///< that one message can carry
+    /// The files that came with a message, from the first place on; the other places hold none.
+    using Files = std::array<FileDescriptor, most_files>;
 
     MessageSocket() noexcept = default;
     explicit MessageSocket(FileDescriptor socket) noexcept : socket_(std::move(socket)) {}
@@ -31,9 +33,9 @@ public:
     /// the other end is gone, system.
     Status send(std::span<const std::byte> message, std::span<const int> files = {}) const noexcept;
 
-    /// Waits for one message of exactly `message.size()` bytes; files that came with it are appended to `files`.
-    /// Errors: unavailable where the other end is gone, malformed, system.
-    Status receive(std::span<std::byte> message, std::vector<FileDescriptor>* files = nullptr) const noexcept;
+    /// Waits for one message of exactly `message.size()` bytes, and takes the files that came with it. Errors: unavailable
+    /// where the other end is gone, malformed; system, with the message still to be received.
+    Status receive(std::span<std::byte> message, Files* files = nullptr) const noexcept;
 
     template <class Message>
     Status send_object(const Message& message, std::span<const int> files = {}) const noexcept {
@@ -41,7 +43,7 @@ public:
         return send(std::as_bytes(std::span(&message, 1)), files);
     }
     template <class Message>
-    Status receive_object(Message& message, std::vector<FileDescriptor>* files = nullptr) const noexcept {
+    Status receive_object(Message& message, Files* files = nullptr) const noexcept {
         static_assert(std::is_trivially_copyable_v<Message>);
         return receive(std::as_writable_bytes(std::span(&message, 1)), files);
     }

@@ -5,7 +5,10 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <exception>
 #include <filesystem>
+
+#include "impl/core/check.hpp"
 
 namespace page_map_lab {
 
@@ -31,16 +34,20 @@ Nursery* started = nullptr;  // for the life of the process
     return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
 }
 
-[[noreturn]] void be_a_child(MessageSocket& nursery, Nursery::Entry entry, std::vector<FileDescriptor> files, pid_t parent) {
+[[noreturn]] void be_a_child(MessageSocket& nursery, Nursery::Entry entry, MessageSocket::Files files, pid_t parent) {
     nursery.close();
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() == parent) {  // or it died before the line above
-        entry(std::move(files));
+        try {
+            entry(std::move(files));
+        } catch (const std::exception&) {
+            ::_exit(1);  // or it would go on as a second copy of what the nursery was forked from
+        }
     }
     ::_exit(0);
 }
 
-NurseryAnswer fork_one(MessageSocket& socket, const NurseryRequest& request, std::vector<FileDescriptor> files,
+NurseryAnswer fork_one(MessageSocket& socket, const NurseryRequest& request, MessageSocket::Files files,
                        ProcessHandle& handle) {
     NurseryAnswer answer;
     const pid_t nursery = ::getpid();
@@ -78,6 +85,7 @@ NurseryAnswer reap_one(const NurseryRequest& request) {
 
 /// Ends a child that nobody can reach.
 NurseryAnswer abandon_one(const NurseryRequest& request) {
+    check(request.child > 0, "one process is abandoned: kill takes other numbers for many");
     ::kill(request.child, SIGKILL);
     ::waitpid(request.child, nullptr, 0);
     return {};
@@ -89,7 +97,7 @@ NurseryAnswer abandon_one(const NurseryRequest& request) {
     ::signal(SIGINT, SIG_IGN);  // an interrupt from the terminal is the owner's to handle
     for (;;) {
         NurseryRequest request;
-        std::vector<FileDescriptor> files;
+        MessageSocket::Files files;
         if (!socket.receive_object(request, &files)) {
             ::_exit(0);
         }
@@ -105,6 +113,20 @@ NurseryAnswer abandon_one(const NurseryRequest& request) {
             ::_exit(0);
         }
     }
+}
+
+/// A request and its answer. An answer that is still on its way could not be told from the next one's: then the nursery
+/// ends, and its children with it.
+bool exchange(MessageSocket& socket, const NurseryRequest& request, NurseryAnswer& answer, std::span<const int> files = {},
+              MessageSocket::Files* received = nullptr) {
+    if (!socket.send_object(request, files)) {
+        return false;
+    }
+    if (!socket.receive_object(answer, received)) {
+        socket.close();
+        return false;
+    }
+    return true;
 }
 
 }  // namespace
@@ -123,15 +145,17 @@ Status Nursery::start() {
     if (!ends) {
         return tl::unexpected(std::move(ends.error()));
     }
+    // Before there is a process that would have to be ended where there is no memory for it.
+    std::unique_ptr<Nursery> made(new Nursery(std::move(ends->first)));
     const pid_t nursery = ::fork();
     if (nursery < 0) {
         return fail(ErrorCode::system, "the nursery of worker processes could not be forked", errno);
     }
     if (nursery == 0) {
-        ends->first.close();
+        made->socket_.close();
         be_the_nursery(std::move(ends->second));
     }
-    started = new Nursery(std::move(ends->first));
+    started = made.release();
     return {};
 }
 
@@ -145,18 +169,13 @@ Result<Nursery*> Nursery::running() {
 Result<ProcessHandle> Nursery::fork_child(Entry entry, std::span<const int> files) {
     const std::lock_guard guard(exchange_);
     NurseryAnswer answer;
-    std::vector<FileDescriptor> received;
-    Status done = socket_.send_object(NurseryRequest{NurseryRequest::Kind::fork_child, entry, -1}, files);
-    if (done) {
-        done = socket_.receive_object(answer, &received);
-    }
-    if (!done) {
+    MessageSocket::Files received;
+    if (!exchange(socket_, {NurseryRequest::Kind::fork_child, entry, -1}, answer, files, &received)) {
         return fail(ErrorCode::unavailable, "the nursery of worker processes is gone: start the program again");
     }
-    if (answer.failure == 0 && received.empty()) {  // its handle was lost on the way, for want of room for files
+    if (answer.failure == 0 && !received.front()) {  // its handle was lost on the way, for want of room for files
         NurseryAnswer ignored;
-        static_cast<void>(socket_.send_object(NurseryRequest{NurseryRequest::Kind::abandon, nullptr, answer.child}) &&
-                          socket_.receive_object(ignored));
+        static_cast<void>(exchange(socket_, {NurseryRequest::Kind::abandon, nullptr, answer.child}, ignored));
         answer.failure = EMFILE;
     }
     if (answer.failure != 0) {
@@ -168,8 +187,7 @@ Result<ProcessHandle> Nursery::fork_child(Entry entry, std::span<const int> file
 std::optional<ProcessEnd> Nursery::reap(const ProcessHandle& child) {
     const std::lock_guard guard(exchange_);
     NurseryAnswer answer;
-    if (!socket_.send_object(NurseryRequest{NurseryRequest::Kind::reap, nullptr, child.number()}) ||
-        !socket_.receive_object(answer) || answer.failure != 0) {
+    if (!exchange(socket_, {NurseryRequest::Kind::reap, nullptr, child.number()}, answer) || answer.failure != 0) {
         return std::nullopt;
     }
     return answer.end;

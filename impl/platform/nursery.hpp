@@ -12,7 +12,6 @@
 #include <mutex>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "impl/core/error.hpp"
 #include "impl/platform/message_socket.hpp"
@@ -28,9 +27,9 @@ struct ProcessEnd {
 
 class Nursery {
 public:
-    /// What a child runs, with the files that were passed to it; its return ends the child with exit code 0. A function of
-    /// this program: the nursery has the same ones at the same addresses.
-    using Entry = void (*)(std::vector<FileDescriptor> files);
+    /// What a child runs, with the files that were passed to it; its return ends the child with exit code 0, what it throws
+    /// with 1. A function of this program: the nursery has the same ones at the same addresses.
+    using Entry = void (*)(MessageSocket::Files files);
 
     /// Forks the nursery; once a process, before its first thread. Errors: busy where the process has threads already,
     /// system. A second call changes nothing and succeeds.

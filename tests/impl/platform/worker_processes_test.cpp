@@ -1,6 +1,7 @@
 // The pieces that worker processes are made of: the nursery, messages with files, words and memory that processes share.
 #include <csignal>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -30,10 +31,11 @@ TEST(MessageSockets, KeepMessagesWholeAndCarryFiles) {
     ASSERT_TRUE(ends->first.send_object(7, std::span(&file, 1)));
     ASSERT_TRUE(ends->first.send_object('x'));
     int number = 0;
-    std::vector<FileDescriptor> files;
+    MessageSocket::Files files;
     ASSERT_TRUE(ends->second.receive_object(number, &files));
     EXPECT_EQ(number, 7);
-    ASSERT_EQ(files.size(), 1u);
+    ASSERT_TRUE(files[0]);
+    EXPECT_FALSE(files[1]) << "one was sent";
     auto same = SharedMemory::open(std::move(files.front()), sizeof(Greeting));
     ASSERT_TRUE(same);
     EXPECT_STREQ(reinterpret_cast<Greeting*>(same->bytes().data())->text, "hello");
@@ -68,7 +70,7 @@ TEST(Nurseries, ForkChildrenThatShareMemoryWithUs) {
     auto& greeting = *reinterpret_cast<Greeting*>(memory->bytes().data());
     const int file = memory->file();
     const auto child = (*nursery)->fork_child(
-        [](std::vector<FileDescriptor> files) {
+        [](MessageSocket::Files files) {
             auto shared = SharedMemory::open(std::move(files.front()), sizeof(Greeting));
             auto& answer = *reinterpret_cast<Greeting*>(shared->bytes().data());
             std::strcpy(answer.text, "hello");
@@ -103,6 +105,18 @@ TEST(Nurseries, TellHowAChildWasKilled) {
     ASSERT_TRUE(end);
     EXPECT_TRUE(end->killed);
     EXPECT_EQ(end->code, SIGKILL);
+}
+
+TEST(Nurseries, EndAChildThatThrows) {
+    auto nursery = Nursery::running();
+    ASSERT_TRUE(nursery) << nursery.error().text();
+    const auto child = (*nursery)->fork_child([](auto) { throw std::runtime_error("nobody is to hear of this"); }, {});
+    ASSERT_TRUE(child) << child.error().text();
+    ASSERT_TRUE(child->wait_for_end(std::chrono::seconds(30)));
+    const auto end = (*nursery)->reap(*child);
+    ASSERT_TRUE(end);
+    EXPECT_FALSE(end->killed);
+    EXPECT_EQ(end->code, 1);
 }
 
 TEST(Nurseries, AreForkedBeforeThereIsAThread) {
