@@ -2,10 +2,14 @@
 
 #include <dlfcn.h>
 #include <execinfo.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <span>
+
+#include "impl/core/check.hpp"
 
 namespace page_map_lab::failures {
 namespace {
@@ -30,14 +34,20 @@ bool in_noexcept_library_code(std::span<void* const> stack) noexcept {
     });
 }
 
+/// What the processes of a run share: those that are forked later are armed with it, and fail with it. Stores release and
+/// loads acquire: who sees one sees what led to it.
+struct Shared {
+    std::atomic<const char*> armed_operation{nullptr};  // of this program, which all of them are
+    std::atomic<std::uint32_t> hits{0};
+    std::atomic<bool> happened{false};
+    std::atomic<bool> memory_gone{false};
+    const char* failed_call = "";  // written before `happened`
+};
+
 Recording* recording = nullptr;
 Injection wanted;
 bool injecting = false;
-std::atomic<const char*> armed_operation{nullptr};
-std::atomic<std::uint32_t> hits{0};
-std::atomic<bool> happened{false};
-std::atomic<bool> memory_gone{false};
-const char* failed_call = "";  // written before `happened`
+Shared* shared = nullptr;
 thread_local std::size_t outer_frames = 0;
 thread_local bool deciding = false;
 
@@ -51,60 +61,72 @@ std::uint64_t hash_of(const char* call, const std::array<void*, most_frames>& fr
 }
 
 void write_down(const Site& site) noexcept {
-    while (recording->busy.exchange(1, std::memory_order_acquire) != 0) {
+    // relaxed: whoever counts places takes one; `whole` orders what is in it.
+    const std::size_t known = std::min<std::size_t>(recording->wanted.load(std::memory_order_relaxed), most_sites);
+    for (std::size_t place = 0; place < known; ++place) {
+        // [site] acquire: pairs with the release below.
+        if (recording->whole[place].load(std::memory_order_acquire) && recording->sites[place].hash == site.hash) {
+            // relaxed: a count that is read when the run has ended.
+            std::atomic_ref(recording->sites[place].hits).fetch_add(1, std::memory_order_relaxed);
+            return;
+        }
     }
-    const auto known = recording->sites.begin() + recording->count;
-    const auto found =
-        std::find_if(recording->sites.begin(), known, [&](const Site& other) { return other.hash == site.hash; });
-    if (found != known) {
-        ++found->hits;
-    } else if (recording->count == most_sites) {
-        ++recording->lost;
-    } else {
-        recording->sites[recording->count++] = site;
+    const std::size_t own = recording->wanted.fetch_add(1, std::memory_order_relaxed);  // relaxed: as above
+    if (own < most_sites) {
+        recording->sites[own] = site;
+        // [site] release: pairs with the acquire above and in Sweep::record.
+        recording->whole[own].store(true, std::memory_order_release);
     }
-    recording->busy.store(0, std::memory_order_release);
+}
+
+void prepare() noexcept {
+    std::array<void*, 4> warm_up;
+    ::backtrace(warm_up.data(), static_cast<int>(warm_up.size()));  // loads its library, which allocates
+    void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check(memory != MAP_FAILED, "a page for the injector");
+    shared = new (memory) Shared;
 }
 
 }  // namespace
 
 void record_into(Recording& into) noexcept {
-    std::array<void*, 4> warm_up;
-    ::backtrace(warm_up.data(), static_cast<int>(warm_up.size()));  // loads its library, which allocates
+    prepare();
     recording = &into;
 }
 
 void inject(const Injection& injection) noexcept {
-    std::array<void*, 4> warm_up;
-    ::backtrace(warm_up.data(), static_cast<int>(warm_up.size()));
+    prepare();
     wanted = injection;
     injecting = true;
 }
 
-bool injected() noexcept { return happened.load(std::memory_order_acquire); }
+bool injected() noexcept { return shared->happened.load(std::memory_order_acquire); }
 
-bool injected_into(const char* call) noexcept { return injected() && std::strcmp(failed_call, call) == 0; }
+bool injected_into(const char* call) noexcept { return injected() && std::strcmp(shared->failed_call, call) == 0; }
 
 // What called the operation is no part of a site: the frames that are there already.
 [[gnu::noinline]] Armed::Armed(const char* operation) noexcept {
     Stack frames;
     outer_frames = stack_from(__builtin_return_address(0), frames).size();
-    armed_operation.store(operation, std::memory_order_release);
+    shared->armed_operation.store(operation, std::memory_order_release);
 }
 
 Armed::~Armed() {
     outer_frames = 0;
-    armed_operation.store(nullptr, std::memory_order_release);
-    memory_gone.store(false, std::memory_order_release);
+    shared->armed_operation.store(nullptr, std::memory_order_release);
+    shared->memory_gone.store(false, std::memory_order_release);
 }
 
 [[gnu::noinline]] std::optional<unsigned> decide(const char* call, unsigned ways, bool allocates) noexcept {
-    const char* operation = armed_operation.load(std::memory_order_acquire);
-    if (operation == nullptr || deciding || (recording == nullptr && !injecting)) {
+    if (deciding || (recording == nullptr && !injecting)) {
+        return std::nullopt;
+    }
+    const char* operation = shared->armed_operation.load(std::memory_order_acquire);
+    if (operation == nullptr) {
         return std::nullopt;
     }
     if (injected()) {
-        return allocates && memory_gone.load(std::memory_order_acquire) ? std::optional(0U) : std::nullopt;
+        return allocates && shared->memory_gone.load(std::memory_order_acquire) ? std::optional(0U) : std::nullopt;
     }
     deciding = true;
     Stack frames;
@@ -124,12 +146,12 @@ Armed::~Armed() {
         write_down(site);
         return std::nullopt;
     }
-    if (site.hash != wanted.hash || hits.fetch_add(1, std::memory_order_acq_rel) + 1 != wanted.hit) {
+    if (site.hash != wanted.hash || shared->hits.fetch_add(1, std::memory_order_acq_rel) + 1 != wanted.hit) {
         return std::nullopt;
     }
-    failed_call = call;
-    memory_gone.store(wanted.then_no_memory, std::memory_order_release);
-    happened.store(true, std::memory_order_release);
+    shared->failed_call = call;
+    shared->memory_gone.store(wanted.then_no_memory, std::memory_order_release);
+    shared->happened.store(true, std::memory_order_release);
     return wanted.way;
 }
 

@@ -4,6 +4,8 @@
 // a process of its own, makes one of them fail once. Only what happens while an Armed exists is asked about, so that a
 // test's own allocations are not.
 //
+// Processes that are forked from one that records or injects do the same: one failure among them all.
+//
 // Thread safety: decide from any thread, also in a fault handler; the rest from one thread, before there are others.
 #pragma once
 
@@ -30,12 +32,12 @@ struct Site {
 };
 
 /// The sites that a run met; lies in memory that the run's process shares with the one that started it.
+/// Written without a lock: a process may be killed while it writes.
 struct Recording {
-    std::atomic<std::uint32_t> busy;
-    std::uint32_t count;
-    std::uint32_t lost;                   ///< sites there was no room for
+    std::atomic<std::uint32_t> wanted;    ///< places in `sites`, of which there may be fewer
     std::atomic<std::uint32_t> excluded;  ///< calls of library code that ends the program when it fails
-    std::array<Site, most_sites> sites;
+    std::array<std::atomic<bool>, most_sites> whole;  ///< the site in that place was written to its end
+    std::array<Site, most_sites> sites;  ///< one may be there twice: two threads came to it at the same time
 };
 
 /// Which call is to fail.

@@ -3,12 +3,16 @@
 // the whole program, because the standard library allocates on the project's behalf; so is pthread_create.
 #include <dlfcn.h>
 #include <hwloc.h>
+#include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +20,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdlib>
+#include <cstring>
 #include <initializer_list>
 #include <new>
 
@@ -153,6 +158,37 @@ ssize_t __wrap_pwritev(int file, const iovec* parts, int count, off_t offset) {
     return __real_pwritev(file, parts, count, offset);
 }
 
+// --- Processes, and messages between them ----------------------------------------------------------------------------
+
+CAN_FAIL(pid_t, -1, fork, (), (), EAGAIN)
+CAN_FAIL(int, -1, waitid, (idtype_t kind, id_t which, siginfo_t* facts, int options), (kind, which, facts, options), ECHILD)
+CAN_FAIL(int, -1, poll, (pollfd* files, nfds_t count, int patience), (files, count, patience), ENOMEM, EINTR)
+CAN_FAIL(int, -1, eventfd, (unsigned first, int flags), (first, flags), EMFILE)
+CAN_FAIL(int, -1, socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends), EMFILE)
+CAN_FAIL(ssize_t, -1, sendmsg, (int socket, const msghdr* message, int flags), (socket, message, flags), ENOBUFS, EINTR)
+
+ssize_t __real_recvmsg(int socket, msghdr* message, int flags);
+/// A message can also come without the files that were sent with it: where too many are open.
+ssize_t __wrap_recvmsg(int socket, msghdr* message, int flags) {
+    const auto way = decide("recvmsg", 3, false);
+    if (way && *way != 2) {
+        errno = *way == 0 ? ENOMEM : EINTR;
+        return -1;
+    }
+    const ssize_t length = __real_recvmsg(socket, message, flags);
+    if (way && length >= 0) {
+        for (cmsghdr* part = CMSG_FIRSTHDR(message); part != nullptr; part = CMSG_NXTHDR(message, part)) {
+            for (std::size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
+                int file = -1;
+                std::memcpy(&file, reinterpret_cast<const char*>(part) + at, sizeof file);
+                ::close(file);
+            }
+        }
+        message->msg_controllen = 0;
+    }
+    return length;
+}
+
 // --- Threads, counters, placement ------------------------------------------------------------------------------------
 
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
@@ -161,11 +197,20 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
     return fails("pthread_create", {EAGAIN}) ? EAGAIN : real(thread, attributes, start, argument);
 }
 
+/// Whether a futex call of this operation waits.
+static bool waits(long operation) {
+    const long command = operation & FUTEX_CMD_MASK;
+    return command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET;
+}
+
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, long first, long second, long third, long fourth, long fifth, long sixth) {
-    const bool failed = number == SYS_perf_event_open ? fails("perf_event_open", {EACCES, ENOENT, EMFILE})
-                        : number == SYS_move_pages    ? fails("move_pages", {EPERM})
-                                                      : false;  // a futex, of the standard library's
+    const bool failed = number == SYS_perf_event_open          ? fails("perf_event_open", {EACCES, ENOENT, EMFILE})
+                        : number == SYS_move_pages             ? fails("move_pages", {EPERM})
+                        : number == SYS_pidfd_open             ? fails("pidfd_open", {EMFILE})
+                        : number == SYS_pidfd_send_signal      ? fails("pidfd_send_signal", {EPERM})
+                        : number == SYS_futex && waits(second) ? fails("futex", {EINTR})
+                                                               : false;  // waking never fails
     return failed ? -1 : __real_syscall(number, first, second, third, fourth, fifth, sixth);
 }
 

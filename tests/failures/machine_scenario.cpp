@@ -26,7 +26,7 @@ constexpr Documented any_error{{ErrorCode::no_memory, ErrorCode::system, ErrorCo
                                true};
 
 /// The files that this process has open, but for events: one of each tracepoint stays open for the life of the process.
-int open_files() {
+int open_files_but_events() {
     int count = 0;
     for (const auto& file : std::filesystem::directory_iterator("/proc/self/fd")) {
         std::error_code gone;
@@ -138,7 +138,7 @@ void run_threads(const Topology& topology) {
 }  // namespace
 
 void counters_and_placement() {
-    const int files = open_files();
+    const int files = open_files_but_events();
     const Topology topology = *attempt("discover the topology", any_error, [] { return Topology::discover(); });
     attempt("read a synthetic topology", any_error,
             [] { return Topology::from_synthetic("package:2 numanode:1 core:2 pu:2"); });
@@ -149,7 +149,7 @@ void counters_and_placement() {
     place(topology);
     run_threads(topology);
     pin(topology);
-    if (open_files() != files) {
+    if (open_files_but_events() != files) {
         broken("a file descriptor was left open");
     }
 }

@@ -30,15 +30,6 @@ constexpr std::uint64_t frame_count = 18;  // fewer: loads and faults have to ev
 sigjmp_buf after_crash;
 void jump_back(int) { siglongjmp(after_crash, 1); }
 
-int open_files() {
-    int count = 0;
-    for (const auto& file : std::filesystem::directory_iterator("/proc/self/fd")) {
-        static_cast<void>(file);
-        ++count;
-    }
-    return count;
-}
-
 int object_mappings() {
     std::ifstream maps("/proc/self/maps");
     int count = 0;

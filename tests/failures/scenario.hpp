@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <initializer_list>
+#include <iterator>
 #include <optional>
 #include <string>
 
@@ -77,9 +79,16 @@ void attempt_throwing(const char* name, Operation&& operation) {
     });
 }
 
+/// How many files this process has open.
+inline int open_files() {
+    const std::filesystem::directory_iterator files("/proc/self/fd");
+    return static_cast<int>(std::distance(begin(files), end(files)));
+}
+
 /// The runs of the sweep. What they hold is freed when they return.
 void page_map_over_a_file(const VariantEntry& variant);
 void page_map_over_memory(const VariantEntry& variant);
 void counters_and_placement();
+void page_map_with_a_worker(const VariantEntry& variant);
 
 }  // namespace page_map_lab::failures

@@ -16,7 +16,6 @@
 #include <cstring>
 #include <functional>
 #include <map>
-#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -67,6 +66,8 @@ std::vector<Scenario> scenarios() {
         all.push_back({variant.name + " over a file", [variant] { page_map_over_a_file(variant); }});
         all.push_back({variant.name + " over memory", [variant] { page_map_over_memory(variant); }});
     }
+    const VariantEntry variant = swept_variants().front();
+    all.push_back({variant.name + " with a worker", [variant] { page_map_with_a_worker(variant); }});
     all.push_back({"counters and placement", [] { counters_and_placement(); }});
     return all;
 }
@@ -101,7 +102,8 @@ public:
     explicit Sweep(std::chrono::steady_clock::time_point end) : end_(end) {}
 
     bool time_is_up() const { return std::chrono::steady_clock::now() >= end_; }
-    bool record(const Scenario& scenario, Recording& recording);
+    /// The sites that the scenario meets; none where it does not end well.
+    std::vector<Site> record(const Scenario& scenario);
     void add(const Scenario& scenario, const Site& site, const Injection& injection);
     void finish() {
         while (!running_.empty()) {
@@ -109,6 +111,7 @@ public:
         }
     }
 
+    std::uint64_t excluded = 0;
     std::uint64_t injected = 0;
     std::uint64_t not_met = 0;
     std::uint64_t broken_runs = 0;
@@ -128,24 +131,35 @@ private:
     std::vector<Report*> free_reports_;
 };
 
-bool Sweep::record(const Scenario& scenario, Recording& recording) {
+std::vector<Site> Sweep::record(const Scenario& scenario) {
     Report* report = shared<Report>();
+    auto* recording = shared<Recording>();
     const pid_t child = ::fork();
     if (child == 0) {
         report_of_this_process = report;
-        record_into(recording);
+        record_into(*recording);
         run_child(scenario, false);
     }
     int status = 0;
     ::waitpid(child, &status, 0);
-    const bool sound = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (!sound || recording.lost != 0) {
-        std::fprintf(stderr, "failures: %s %s where nothing was made to fail; %u sites lost\n", scenario.name.c_str(),
-                     how_it_ended(status, *report).c_str(), recording.lost);
+    const std::uint32_t wanted = recording->wanted.load(std::memory_order_relaxed);  // relaxed: the run has ended
+    std::vector<Site> sites;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || wanted > most_sites) {
+        std::fprintf(stderr, "failures: %s %s where nothing was made to fail; %u sites, %zu places\n", scenario.name.c_str(),
+                     how_it_ended(status, *report).c_str(), wanted, most_sites);
         ++broken_runs;
+    } else {
+        excluded += recording->excluded.load(std::memory_order_relaxed);  // relaxed: as above
+        for (std::uint32_t place = 0; place < wanted; ++place) {
+            // [site] acquire: pairs with the release in write_down; a process may have been killed in between.
+            if (recording->whole[place].load(std::memory_order_acquire)) {
+                sites.push_back(recording->sites[place]);
+            }
+        }
     }
+    ::munmap(recording, sizeof(Recording));
     ::munmap(report, sizeof(Report));
-    return sound;
+    return sites;
 }
 
 void Sweep::add(const Scenario& scenario, const Site& site, const Injection& injection) {
@@ -203,9 +217,8 @@ void Sweep::reap() {
 }
 
 /// One line a site: the call, and the places in the program it is made from, innermost first.
-void write_sites(std::FILE* file, const Recording& recording) {
-    for (std::uint32_t number = 0; number < recording.count; ++number) {
-        const Site& site = recording.sites[number];
+void write_sites(std::FILE* file, const std::vector<Site>& sites) {
+    for (const Site& site : sites) {
         std::fprintf(file, "%s", site.call);
         for (std::uint32_t frame = 0; frame < site.depth; ++frame) {
             const auto place = static_cast<const char*>(site.frames[frame]) - &__executable_start - 1;
@@ -220,21 +233,14 @@ int sweep(unsigned minutes, const std::string& chosen, std::FILE* sites_file) {
     Sweep sweep(end);
     std::vector<Scenario> all = scenarios();
     std::erase_if(all, [&](const Scenario& scenario) { return scenario.name.find(chosen) == std::string::npos; });
-    std::vector<std::unique_ptr<Recording, void (*)(Recording*)>> recordings;
-    std::uint64_t excluded = 0;
+    std::vector<std::vector<Site>> recorded;
     std::set<std::uint64_t> met;  // a site that several scenarios meet fails in the first of them
     for (const Scenario& scenario : all) {
-        recordings.emplace_back(shared<Recording>(), [](Recording* recording) { ::munmap(recording, sizeof(Recording)); });
-        Recording& recording = *recordings.back();
-        if (!sweep.record(scenario, recording)) {
-            continue;
-        }
-        excluded += recording.excluded.load(std::memory_order_relaxed);
+        recorded.push_back(sweep.record(scenario));
         if (sites_file != nullptr) {
-            write_sites(sites_file, recording);
+            write_sites(sites_file, recorded.back());
         }
-        for (std::uint32_t number = 0; number < recording.count; ++number) {
-            const Site& site = recording.sites[number];
+        for (const Site& site : recorded.back()) {
             if (!met.insert(site.hash).second) {
                 continue;
             }
@@ -250,9 +256,10 @@ int sweep(unsigned minutes, const std::string& chosen, std::FILE* sites_file) {
     for (std::uint32_t hit = 2; minutes != 0 && !sweep.time_is_up(); ++hit) {
         bool any = false;
         for (std::size_t number = 0; number < all.size() && !sweep.time_is_up(); ++number) {
-            const Recording& recording = *recordings[number];
-            for (std::uint32_t position = 0; position < recording.count && !sweep.time_is_up(); ++position) {
-                const Site& site = recording.sites[position];
+            for (const Site& site : recorded[number]) {
+                if (sweep.time_is_up()) {
+                    break;
+                }
                 for (unsigned way = 0; hit <= site.hits && way < site.ways; ++way) {
                     sweep.add(all[number], site, {.hash = site.hash, .way = way, .hit = hit});
                     any = true;
@@ -265,7 +272,7 @@ int sweep(unsigned minutes, const std::string& chosen, std::FILE* sites_file) {
         }
     }
     std::printf("sites %ju injected %ju not_met %ju excluded %ju broken %ju leaked %ju\n", static_cast<std::uintmax_t>(met.size()),
-                static_cast<std::uintmax_t>(sweep.injected), static_cast<std::uintmax_t>(sweep.not_met), static_cast<std::uintmax_t>(excluded),
+                static_cast<std::uintmax_t>(sweep.injected), static_cast<std::uintmax_t>(sweep.not_met), static_cast<std::uintmax_t>(sweep.excluded),
                 static_cast<std::uintmax_t>(sweep.broken_runs), static_cast<std::uintmax_t>(sweep.leaked));
     return !met.empty() && sweep.injected != 0 && sweep.broken_runs == 0 && sweep.leaked == 0 ? 0 : 1;
 }
