@@ -16,6 +16,7 @@
 #include "bench/harness/digest.hpp"
 #include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
+#include "bench/workloads/slot_array.hpp"
 #include "impl/page_map/page_map.hpp"
 #include "impl/store/memory_store.hpp"
 #include "impl/store/page_contents.hpp"
@@ -75,30 +76,54 @@ private:
     Map map_;
 };
 
-/// The floor: the store's read into the same kind of memory, with no map at all. Threads that would race for a page
-/// take turns instead, so that each page is read once.
-class ReadOnly {
+/// The floor: the store's read into the same kind of memory, and an array of slots in place of a map. Threads that would
+/// race for a page take turns instead, so that each page is read once.
+class ArrayToLoad {
 public:
     struct Thread {
         Thread() {}
         ~Thread() {}  // user-provided, so that one that is only held is no unused variable
     };
 
-    ReadOnly(std::uint64_t pages, unsigned, Store& store, Environment& environment)
-        : store_(store), environment_(environment), memory_(pages) {
+    ArrayToLoad(std::uint64_t pages, unsigned, Store& store, Environment& environment)
+        : store_(store),
+          environment_(environment),
+          memory_(pages),
+          slots_(pages, environment.arena_options().displacement_lines) {
         const auto bytes = memory_.bytes({0, pages});
-        if (const Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
+        Status placed = environment.place(bytes.data(), bytes.size());
+        if (placed) {
+            placed = environment.place(slots_.memory(), slots_.bytes());
+        }
+        if (!placed) {
             throw std::runtime_error(placed.error().text());
         }
     }
-    ~ReadOnly() { environment_.forget(memory_.bytes({0, memory_.size_pages()}).data()); }
-    ReadOnly(const ReadOnly&) = delete;
-    ReadOnly& operator=(const ReadOnly&) = delete;
+    ~ArrayToLoad() {
+        environment_.forget(slots_.memory());
+        environment_.forget(memory_.bytes({0, memory_.size_pages()}).data());
+    }
+    ArrayToLoad(const ArrayToLoad&) = delete;
+    ArrayToLoad& operator=(const ArrayToLoad&) = delete;
 
     Status load(PageIndex index, unsigned thread, unsigned racing) {
-        return index % racing == thread ? store_.read_pages({index, 1}, memory_.bytes({index, 1})) : Status{};
+        if (index % racing != thread) {
+            return {};
+        }
+        Status read = store_.read_pages({index, 1}, memory_.bytes({index, 1}));
+        if (read) {
+            slots_.fill(index, index + 1);
+        }
+        return read;
     }
-    Status load_nowait(PageIndex) { return {}; }
+    Status load_nowait(PageIndex index) {
+        const SlotArray::Counted page = slots_.find(index);
+        if (!page) [[unlikely]] {
+            return fail(ErrorCode::try_again, "the page is not in memory");
+        }
+        SlotArray::put(page);
+        return {};
+    }
     static void quiescent() noexcept {}
     std::span<const std::byte> bytes(PageIndex index) const { return memory_.bytes({index, 1}); }
     Status audit() { return {}; }
@@ -107,6 +132,7 @@ private:
     Store& store_;
     Environment& environment_;
     ObjectMemory memory_;
+    SlotArray slots_;
 };
 
 /// What the threads do.
@@ -176,7 +202,7 @@ private:
         const typename Target::Thread registration;
         for (PageIndex index = 0; index < pages_; ++index) {
             const Status early = target.load_nowait(index);
-            if (early ? std::is_same_v<Target, ReadOnly> == false : early.error().code != ErrorCode::try_again) {
+            if (early || early.error().code != ErrorCode::try_again) {
                 note("load_nowait of page " + std::to_string(index) + ", which is absent, does not say try_again");
             }
             if (const Status loaded = target.load(index, 0, 1); !loaded) {
@@ -265,7 +291,7 @@ inline WorkloadDescription load_question() {
             .possible = a_page_for_each_thread};
 }
 
-/// The load workload: every layout under every read path, and the store's bare read.
+/// The load workload: every layout under every read path, and the store's bare read into an array.
 inline WorkloadDescription load_workload() {
     static constexpr FeltAxes felt{.layout = true, .read = true};
     WorkloadDescription workload = load_question();
@@ -273,7 +299,7 @@ inline WorkloadDescription load_workload() {
         return std::make_unique<LoadCell<MapToLoad<Variant>>>(parameters);
     });
     add_floor(workload, "floor:raw_read",
-              [](const Parameters& parameters) { return std::make_unique<LoadCell<ReadOnly>>(parameters); });
+              [](const Parameters& parameters) { return std::make_unique<LoadCell<ArrayToLoad>>(parameters); });
     return workload;
 }
 

@@ -25,22 +25,28 @@ struct SharesAFrame : ArrayToPopulate {
 };
 
 /// Reads a page again that is there already.
-struct ReadsTwice : ReadOnly {
-    using ReadOnly::ReadOnly;
+struct ReadsTwice : ArrayToLoad {
+    using ArrayToLoad::ArrayToLoad;
     Status load(PageIndex index, unsigned thread, unsigned racing) {
         if (index == 17) {
-            static_cast<void>(ReadOnly::load(index, thread, racing));
+            static_cast<void>(ArrayToLoad::load(index, thread, racing));
         }
-        return ReadOnly::load(index, thread, racing);
+        return ArrayToLoad::load(index, thread, racing);
     }
 };
 
 /// Returns before the page's bytes are there.
-struct NeverReads : ReadOnly {
-    using ReadOnly::ReadOnly;
+struct NeverReads : ArrayToLoad {
+    using ArrayToLoad::ArrayToLoad;
     Status load(PageIndex index, unsigned thread, unsigned racing) {
-        return index == 17 ? Status{} : ReadOnly::load(index, thread, racing);
+        return index == 17 ? Status{} : ArrayToLoad::load(index, thread, racing);
     }
+};
+
+/// Finds a page in memory that nobody has loaded.
+struct FindsTheAbsent : ArrayToLoad {
+    using ArrayToLoad::ArrayToLoad;
+    Status load_nowait(PageIndex index) { return index == 17 ? Status{} : ArrayToLoad::load_nowait(index); }
 };
 
 Launch launch_floor(WorkloadDescription workload, std::vector<std::string> arguments) {
@@ -61,7 +67,7 @@ Launch load_into() {
     WorkloadDescription workload = load_question();
     add_floor(workload, "floor:tested",
               [](const Parameters& parameters) { return std::make_unique<LoadCell<Target>>(parameters); });
-    return launch_floor(workload, {"--set=race=same,different"});
+    return launch_floor(workload, {"--set=race=same,different,nowait"});
 }
 
 TEST(InsertCheck, PassesASoundMap) {
@@ -79,7 +85,7 @@ TEST(InsertCheck, CatchesTwoPagesAtOneFrame) {
 }
 
 TEST(LoadCheck, PassesASoundMap) {
-    EXPECT_EQ(load_into<ReadOnly>().exit, 0);
+    EXPECT_EQ(load_into<ArrayToLoad>().exit, 0);
 }
 
 TEST(LoadCheck, CatchesAMapThatReadsAPageTwice) {
@@ -90,6 +96,12 @@ TEST(LoadCheck, CatchesAMapThatReadsAPageTwice) {
 
 TEST(LoadCheck, CatchesAMapThatDoesNotRead) {
     EXPECT_EQ(load_into<NeverReads>().exit, 5);
+}
+
+TEST(LoadCheck, CatchesAMapThatDoesNotSayWhatIsAbsent) {
+    const Launch launched = load_into<FindsTheAbsent>();
+    EXPECT_EQ(launched.exit, 5);
+    EXPECT_THAT(launched.errors, HasSubstr("load_nowait of page 17, which is absent, does not say try_again"));
 }
 
 TEST(LoadWorkload, TheRealMapLoadsEachPageOnceUnderEveryRace) {
@@ -104,7 +116,7 @@ TEST(LoadWorkload, TheRealMapLoadsEachPageOnceUnderEveryRace) {
 TEST(LoadWorkload, ReadsTheMemoryOfItsFloorBack) {
     WorkloadDescription workload = load_question();
     add_floor(workload, "floor:tested",
-              [](const Parameters& parameters) { return std::make_unique<LoadCell<ReadOnly>>(parameters); });
+              [](const Parameters& parameters) { return std::make_unique<LoadCell<ArrayToLoad>>(parameters); });
     EXPECT_EQ(memory_read_back(workload, {"--pages=64", "--threads=1"})["state"], "ok");
 }
 
