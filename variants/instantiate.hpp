@@ -9,24 +9,23 @@
 namespace page_map_lab {
 
 /// What the build asks for and the catalog does not list is nothing.
-template <>
-class PageMap<registry_detail::NotListed> {};
+template <FixedString... policies>
+class PageMap<registry_detail::NotListed<policies...>> {};
 
 template <class VariantType>
 VariantEntry variant_entry() {
-    constexpr FeltAxes every_axis{.layout = true, .read = true, .shootdown = true, .mechanism = true};
-    return {variant_name<VariantType>(every_axis),
-            std::string(VariantType::LayoutTag::name),
-            std::string(VariantType::ReadPathTag::name),
-            std::string(VariantType::ShootdownTag::name),
-            [](const AnyPageMap::Options& options) -> std::unique_ptr<AnyPageMap> {
-                return std::make_unique<AnyPageMapOf<VariantType>>(options);
-            }};
-}
-
-template <>
-inline VariantEntry variant_entry<registry_detail::NotListed>() {
-    return {};
+    if constexpr (registry_detail::is_listed<VariantType>) {
+        constexpr FeltAxes every_axis{.layout = true, .read = true, .shootdown = true, .mechanism = true};
+        return {variant_name<VariantType>(every_axis),
+                std::string(VariantType::LayoutTag::name),
+                std::string(VariantType::ReadPathTag::name),
+                std::string(VariantType::ShootdownTag::name),
+                [](const AnyPageMap::Options& options) -> std::unique_ptr<AnyPageMap> {
+                    return std::make_unique<AnyPageMapOf<VariantType>>(options);
+                }};
+    } else {
+        return {};
+    }
 }
 
 }  // namespace page_map_lab

@@ -8,14 +8,20 @@ namespace page_map_lab {
 
 namespace registry_detail {
 
-/// Not in the catalog: a floor, or policies that do not go together.
+/// Not in the catalog: policies that do not go together.
+template <FixedString... policies>
 struct NotListed {};
+
+template <class VariantType>
+inline constexpr bool is_listed = true;
+template <FixedString... policies>
+inline constexpr bool is_listed<NotListed<policies...>> = false;
 
 template <FixedString layout, FixedString read, FixedString shootdown, FixedString mechanism, class List>
 struct Named;
 template <FixedString layout, FixedString read, FixedString shootdown, FixedString mechanism>
 struct Named<layout, read, shootdown, mechanism, TypeList<>> {
-    using type = NotListed;
+    using type = NotListed<layout, read, shootdown, mechanism>;
 };
 template <FixedString layout, FixedString read, FixedString shootdown, FixedString mechanism, class First, class... Rest>
 struct Named<layout, read, shootdown, mechanism, TypeList<First, Rest...>> {

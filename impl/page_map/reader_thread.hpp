@@ -15,6 +15,8 @@ namespace page_map_lab {
 
 template <class ReadPath>
 class ReaderThread {
+    enum class State : std::uint8_t { unregistered, offline, online };
+
 public:
     /// Registers the calling thread, which is online from now on. A thread registers once.
     ReaderThread() {
@@ -42,7 +44,7 @@ public:
         OfflineScope& operator=(const OfflineScope&) = delete;
 
     private:
-        const typename ReaderThread::State before_;
+        const State before_;
     };
 
     /// Online for a scope that reads, whatever the thread was before.
@@ -54,12 +56,10 @@ public:
         OnlineScope& operator=(const OnlineScope&) = delete;
 
     private:
-        const typename ReaderThread::State before_;
+        const State before_;
     };
 
 private:
-    enum class State : std::uint8_t { unregistered, offline, online };
-
     static void enter(State next) {
         State& now = state();
         if (next == now) {
