@@ -18,12 +18,10 @@ without_randomness() {
     if setarch -R true 2> /dev/null; then setarch -R "$@"; else "$@"; fi
 }
 
-# unit_tests PRESET [LEFT_OUT]: builds the unit tests but LEFT_OUT, as tests/CMakeLists.txt names them, and runs them.
+# unit_tests PRESET NAME…: builds the unit tests of these names, as tests/CMakeLists.txt has them, and runs them.
 unit_tests() {
-    local name targets=()
-    for name in impl_{core,platform,store,page_map} variants bench_{harness,harness_threads,workloads}; do
-        [ "$name" = "${2:-}" ] || targets+=("test_$name")
-    done
+    local targets=("${@:2}")
+    targets=("${targets[@]/#/test_}")
     build_preset "$1" "${targets[@]}"
     echo "== $1: testing"
     without_randomness ctest --test-dir "build/$1" -R "^($(IFS='|' && echo "${targets[*]}"))_[0-9]\$" --parallel "$(nproc)" \

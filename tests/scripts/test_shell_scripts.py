@@ -54,6 +54,16 @@ def test_run_sh_reports_what_was_measured_and_says_what_was_not(
     assert (tmp_path / "reported").exists() == reported
 
 
+def test_every_unit_test_is_run_by_a_part() -> None:
+    lists = (ROOT / "tests" / "CMakeLists.txt").read_text()
+    built = {folder.replace("/", "_") for folder in re.search(r"foreach\(folder IN ITEMS (.*)\)", lists)[1].split()}
+    calls = [line for part in (ROOT / "scripts" / "test").glob("*.sh") for line in part.read_text().splitlines()]
+    calls = [line for line in calls if re.match(r"unit_tests \S", line)]
+    run = subprocess.run(["bash", "-c", f"echo {' '.join(calls)}"], capture_output=True, text=True, check=True).stdout.split()
+    assert len(calls) == 3
+    assert built | {"bench_harness_threads"} == set(run) - {"unit_tests", "dev", "asan-ubsan", "tsan"}
+
+
 def test_continuous_integration_runs_the_tests_and_nothing_else() -> None:
     lines = [line for line in SCRIPTS[3].read_text().splitlines() if line and not line.startswith("#")]
     assert len(lines) == 1 and re.search(r"/scripts/test\.sh\"?$", lines[0])

@@ -128,16 +128,13 @@ TEST_P(Loading, InsertRefusesAPageThatIsThere) {
     EXPECT_EQ(map->frames_in_use(), 1u);
 }
 
-// Defect 4: the reference's bound overflows for keys beyond 30 bits. Flat looks through a bit for each index below the last
-// page, and ThreadSanitizer through sixteen: there one page is beyond.
-#if defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t size_of_flat = std::uint64_t{1} << 31;
-#else
-constexpr std::uint64_t size_of_flat = std::uint64_t{1} << 32;
-#endif
-
+// Defect 4: the reference's bound overflows for keys beyond 30 bits.
 TEST_P(Loading, HoldsPagesAtIndexesBeyondThirtyBits) {
-    const std::uint64_t size = GetParam().layout == "flat" ? size_of_flat : std::uint64_t{1} << 41;
+    const bool flat = GetParam().layout == "flat";
+    if (flat && GetParam().shootdown != "batched") {
+        GTEST_SKIP() << "flat looks through a bit for each index below the last page: one shootdown is enough";
+    }
+    const std::uint64_t size = std::uint64_t{1} << (flat ? 31 : 41);
     make_map({.size_pages = size, .frame_count = 64, .with_memory = false});
     std::vector<AnyCounted> pages;
     for (PageIndex index = 1; index < size; index <<= 1) {

@@ -60,6 +60,22 @@ TEST(Selection, TheCatalogsVariantsAreFoundByFullNamesAndShortOnes) {
                 testing::ElementsAre("layout:radix/read:rcu_qsbr/shootdown:batched/frames:keep"));
 }
 
+TEST(Selection, WhatIsNotFeltIsNamedOnceAndUnprotectedWalksAreFloors) {
+    WorkloadDescription workload;
+    const auto make = []<class Variant>(const Parameters&) -> std::unique_ptr<Cell> { return nullptr; };
+    constexpr FeltAxes felt{.layout = true, .read = true};
+    add_variants<felt>(workload, make);
+    add_unprotected_floors<felt>(workload, make);
+    EXPECT_THAT(workload.axes, testing::ElementsAre("layout", "read"));
+    EXPECT_EQ(workload.subjects.size(), Layouts::size * (ReadPaths::size + 1));
+    EXPECT_THAT(selected(workload, {"layout:radix/*"}),
+                testing::ElementsAre("layout:radix/read:spinlock", "layout:radix/read:rcu_memb", "layout:radix/read:rcu_qsbr",
+                                     "layout:radix/read:rcu_mb", "layout:radix/read:rcu_bp"));
+    EXPECT_THAT(selected(workload, {"read:rcu_mb"}, true),
+                testing::ElementsAre("layout:radix/read:rcu_mb", "layout:flat/read:none", "layout:radix/read:none",
+                                     "layout:xarray/read:none"));
+}
+
 TEST(Selection, SweepsTheLastParameterFastest) {
     Options options;
     options.lists = {{"size", "1,2Ki"}, {"threads", "1..2"}};

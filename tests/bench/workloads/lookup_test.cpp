@@ -90,18 +90,6 @@ TEST(LookupCheck, CatchesAMapThatFindsTheAbsent) {
     EXPECT_EQ(look_up_in<FindsTheAbsent>({"--set=access=miss"}).exit, 5);
 }
 
-TEST(LookupWorkload, MeasuresEveryLayoutUnderEveryReadPathOnce) {
-    const WorkloadDescription workload = lookup_workload();
-    std::vector<std::string> names;
-    for (const auto& subject : workload.subjects) {
-        names.push_back(subject.name);
-    }
-    EXPECT_EQ(names.size(), (Layouts::size * ReadPaths::size) + UnprotectedFloors::size + 2);
-    EXPECT_THAT(names, testing::Contains("layout:radix/read:rcu_qsbr"));
-    EXPECT_THAT(names, testing::Contains("layout:radix/read:none"));
-    EXPECT_THAT(names, testing::Contains("floor:array"));
-}
-
 TEST(LookupWorkload, VariesOptionsOneAtATimeAtTheRealSize) {
     EXPECT_GE(points_besides(lookup_question()), 6U);
 }
