@@ -92,7 +92,8 @@ def _make_call(pid: int, text: str, begins: bool) -> Call | None:
         return None
     arguments, rest = split_arguments(match.group(2))
     result = None if begins else _RESULT.match(rest)
-    value = int(result.group(1), 0) if result else None
+    # Base 0 would refuse the leading zero of an octal result, such as umask's.
+    value = int(result.group(1), 16 if "x" in result.group(1) else 10) if result else None
     path = result.group(2) if result else None
     return Call(
         pid,

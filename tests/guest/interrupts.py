@@ -45,7 +45,10 @@ def main(results_path: Path, folder: Path) -> int:
     excluded, trials = (sum(int(row[name]) for row in rows) for name in ("trials_excluded", "trials"))
     print(f"guest: interrupts of {len(rows)} cells: {len(agree)} agree within 5 %; expected {expected:.0f}, counted {counted:.0f}, "
           f"excluded {excluded} of {trials} trials")
-    return 0 if rows and len(agree) == len(rows) and excluded <= 0.1 * trials else 1
+    if excluded > 0.1 * trials:
+        print("guest: its processors were taken from it too often, and victims with them: try again with nothing else running")
+        return 1
+    return 0 if rows and len(agree) == len(rows) else 1
 
 
 if __name__ == "__main__":

@@ -70,6 +70,11 @@ def test_failed_and_unfinished_calls_are_left_out() -> None:
     )
 
 
+def test_a_result_with_a_leading_zero_is_a_number_as_well() -> None:
+    (call,) = read_lines(["1 umask(077) = 022"])
+    assert isinstance(call, Call) and call.result == 22
+
+
 def test_what_is_no_regular_file_is_left_out(tmp_path: Path) -> None:
     assert (
         operations(
