@@ -190,7 +190,8 @@ def test_an_interrupted_recording_keeps_what_was_recorded(tmp_path: Path) -> Non
     # `ready` by its number: where the interruption meets a file object on its way out, Python ignores it.
     program = "import time\nf = os.open('a.data', os.O_RDWR | os.O_CREAT)\nos.write(f, b'x')\nos.open('ready', os.O_CREAT)\n"
     command = [LAB, "record", "--out", "out.trace", "--only", "*.data", "--"]
-    command += script(tmp_path, program + "time.sleep(60)")
+    # In naps: an interruption just before a sleep begins is seen at its end.
+    command += script(tmp_path, program + "for _ in range(600):\n    time.sleep(0.1)\n")
     pipe = subprocess.PIPE
     running = subprocess.Popen(command, cwd=tmp_path, stderr=pipe, stdout=pipe, start_new_session=True)
     for _ in range(1200):

@@ -70,7 +70,7 @@ TEST(Selection, WhatIsNotFeltIsNamedOnceAndUnprotectedWalksAreFloors) {
     EXPECT_EQ(workload.subjects.size(), Layouts::size * (ReadPaths::size + 1));
     EXPECT_THAT(selected(workload, {"layout:radix/*"}),
                 testing::ElementsAre("layout:radix/read:spinlock", "layout:radix/read:rcu_memb", "layout:radix/read:rcu_qsbr",
-                                     "layout:radix/read:rcu_mb", "layout:radix/read:rcu_bp"));
+                                     "layout:radix/read:rcu_mb", "layout:radix/read:rcu_bp", "layout:radix/read:none"));
     EXPECT_THAT(selected(workload, {"read:rcu_mb"}, true),
                 testing::ElementsAre("layout:radix/read:rcu_mb", "layout:flat/read:none", "layout:radix/read:none",
                                      "layout:xarray/read:none"));
