@@ -222,7 +222,7 @@ void WorkerRun::use() {
     write({5, 2}, 9);
     attempt("kill a worker", of_a_worker, [&]() -> Status {
         worker_->signal(SIGKILL);
-        return worker_->wait_for_end(std::chrono::seconds(5)) ? Status{} : fail(ErrorCode::unavailable, "it has not ended");
+        return worker_->wait_for_end(std::chrono::seconds(60)) ? Status{} : fail(ErrorCode::unavailable, "it has not ended");
     });
     let_go();
     take_away();
