@@ -46,14 +46,13 @@ MemoryScope::~MemoryScope() {
     }
 }
 
-Status Environment::place(void* range, std::size_t bytes) {
+void Environment::place(void* range, std::size_t bytes) {
     if (memory.kind() != MemoryPolicy::Kind::local) {  // local is what the kernel does anyway
-        if (auto applied = memory.apply(topology, range, bytes); !applied) {
-            return applied;
+        if (const Status applied = memory.apply(topology, range, bytes); !applied) {
+            throw std::runtime_error(applied.error().text());
         }
     }
     placed_[range] = bytes;
-    return {};
 }
 
 void Environment::forget(const void* range) {

@@ -67,8 +67,9 @@ public:
     }
 
     /// Applies --memory to [range, range + bytes) and remembers it for the record's read-back, which `forget` does: to
-    /// be called before the range is touched, and `forget` before it is unmapped.
-    Status place(void* range, std::size_t bytes);
+    /// be called before the range is touched, and `forget` before it is unmapped. Throws std::runtime_error where the memory
+    /// cannot be had so.
+    void place(void* range, std::size_t bytes);
     /// Remembers a range whose memory came from an allocator, under a MemoryScope, for the same read-back.
     void remember(const void* range, std::size_t bytes) { placed_[range] = bytes; }
     void forget(const void* range);

@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -125,9 +124,7 @@ public:
           store_(pages, MemoryStore::Fresh::versioned),
           memory_(pages) {
         const auto bytes = memory_.bytes(pages_);
-        if (Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
-            throw std::runtime_error(placed.error().text());
-        }
+        environment.place(bytes.data(), bytes.size());
     }
     ~RawFaultTarget() override {
         close();

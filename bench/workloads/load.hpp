@@ -38,9 +38,7 @@ public:
           frames_(pages + threads, descriptors_),  // who loses a race holds a frame meanwhile
           map_({.size_pages = pages, .arena = &nodes_, .frames = &frames_, .store = &store, .memory = &memory_}) {
         const auto bytes = memory_.bytes({0, pages});
-        if (const Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
-            throw std::runtime_error(placed.error().text());
-        }
+        environment.place(bytes.data(), bytes.size());
     }
     ~MapToLoad() {
         environment_.forget(memory_.bytes({0, memory_.size_pages()}).data());
@@ -91,13 +89,8 @@ public:
           memory_(pages),
           slots_(pages, environment.arena_options().displacement_lines) {
         const auto bytes = memory_.bytes({0, pages});
-        Status placed = environment.place(bytes.data(), bytes.size());
-        if (placed) {
-            placed = environment.place(slots_.memory(), slots_.bytes());
-        }
-        if (!placed) {
-            throw std::runtime_error(placed.error().text());
-        }
+        environment.place(bytes.data(), bytes.size());
+        environment.place(slots_.memory(), slots_.bytes());
     }
     ~ArrayToLoad() {
         environment_.forget(slots_.memory());
@@ -119,7 +112,7 @@ public:
     Status load_nowait(PageIndex index) {
         const SlotArray::Counted page = slots_.find(index);
         if (!page) [[unlikely]] {
-            return fail(ErrorCode::try_again, "the page is not in memory");
+            return fail(ErrorCode::try_again);
         }
         SlotArray::put(page);
         return {};

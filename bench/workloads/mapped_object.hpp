@@ -45,9 +45,7 @@ public:
                  std::function<bool()> reclaim = {})
         : environment_(environment), parts_(std::make_unique<Parts>(shape, std::move(store), environment, std::move(reclaim))) {
         const auto bytes = parts_->memory.bytes({0, shape.pages});
-        if (Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
-            throw std::runtime_error(placed.error().text());
-        }
+        environment.place(bytes.data(), bytes.size());
     }
     ~MappedObject() {
         if (!retire()) {

@@ -358,9 +358,7 @@ public:
           store_(shape.object_pages(), MemoryStore::Fresh::versioned),
           memory_(shape.object_pages()) {
         const auto bytes = memory_.bytes({0, shape.object_pages()});
-        if (Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
-            throw std::runtime_error(placed.error().text());
-        }
+        environment.place(bytes.data(), bytes.size());
         for (std::uint64_t region = 0; region < shape.regions; ++region) {
             auto base = memory_.map({0, shape.object_pages()}, Sharing::shared);
             if (!base) {

@@ -164,9 +164,7 @@ public:
 
     ResidentArray(ResidentPages shape, Environment& environment)
         : shape_(shape), environment_(environment), slots_(shape.indexes(), environment.arena_options().displacement_lines) {
-        if (const Status placed = environment.place(slots_.memory(), slots_.bytes()); !placed) {
-            throw std::runtime_error(placed.error().text());
-        }
+        environment.place(slots_.memory(), slots_.bytes());
         for (std::uint64_t page = 0; page < shape.pages; ++page) {
             slots_.fill(page * shape.stride, page + 1);
         }

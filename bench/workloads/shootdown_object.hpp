@@ -41,9 +41,7 @@ public:
           memory_(revocable * stride + victims),
           workers_(processes) {
         const auto bytes = memory_.bytes({0, memory_.size_pages()});
-        if (Status placed = environment.place(bytes.data(), bytes.size()); !placed) {
-            throw std::runtime_error(placed.error().text());
-        }
+        environment.place(bytes.data(), bytes.size());
         for (PageIndex page = 0; page < memory_.size_pages(); ++page) {
             fill_contents(memory_.bytes({page, 1}).subspan(page_size / 2), page, 0, page_size / 2);
         }

@@ -9,8 +9,8 @@ build_preset dev explorer explorer_mutants
 
 field() { sed -n "s/^$2: //p" "$1"; } # mutant name
 
-# found ARGUMENT…: whether a mutant is found, and again by the schedule that its report names.
-found() {
+# is_found ARGUMENT…: whether a mutant is found, and again by the schedule that its report names.
+is_found() {
     local report again
     if report=$("$@" 2>&1) || ! grep -q '^violation: ' <<< "$report"; then return 1; fi
     local replay
@@ -26,7 +26,7 @@ found() {
 search() { # mutant
     local name
     name=$(basename "$1" .mutant)
-    if found "$folder/explorer_mutant_$name" --scenario "$(field "$1" scenario)" --schedules "$(field "$1" schedules)" --seed "$seed"; then
+    if is_found "$folder/explorer_mutant_$name" --scenario "$(field "$1" scenario)" --schedules "$(field "$1" schedules)" --seed "$seed"; then
         echo "$name"
     else
         echo "explorer: the mutant $name is not found in $(field "$1" schedules) schedules of its scenario" >&2
@@ -36,11 +36,11 @@ search() { # mutant
 echo "== explorer: mutants"
 mutants=(tests/explorer/mutants/*.mutant)
 planted=${#mutants[@]}
-export -f search found field
+export -f search is_found field
 export folder seed
 found=$(printf '%s\n' "${mutants[@]}" | xargs -P "$(nproc)" -I '{}' bash -c 'search {}' | wc -l)
 # Without preemptions the systematic part is blind: this one is found, and replays, by a random seed.
-if ! found "$folder/explorer_mutant_find_keeps_the_mark" --scenario remove_against_find --preemptions 0 --seed "$seed"; then
+if ! is_found "$folder/explorer_mutant_find_keeps_the_mark" --scenario remove_against_find --preemptions 0 --seed "$seed"; then
     echo "explorer: no random schedule finds the mutant find_keeps_the_mark, or it does not replay" >&2
     found=-1
 fi

@@ -134,7 +134,7 @@ TEST_P(Loading, HoldsPagesAtIndexesBeyondThirtyBits) {
     if (flat && GetParam().shootdown != "batched") {
         GTEST_SKIP() << "flat looks through a bit for each index below the last page: one shootdown is enough";
     }
-    const std::uint64_t size = std::uint64_t{1} << (flat ? 31 : 41);
+    const std::uint64_t size = std::uint64_t{1} << (flat ? 32 : 41);
     make_map({.size_pages = size, .frame_count = 64, .with_memory = false});
     std::vector<AnyCounted> pages;
     for (PageIndex index = 1; index < size; index <<= 1) {
