@@ -117,7 +117,7 @@ Armed::~Armed() {
     shared->memory_gone.store(false, std::memory_order_release);
 }
 
-[[gnu::noinline]] std::optional<unsigned> decide(const char* call, unsigned ways, bool allocates) noexcept {
+[[gnu::noinline]] std::optional<unsigned> decide(const char* call, unsigned ways, bool allocates, void* returns_to) noexcept {
     if (deciding || (recording == nullptr && !injecting)) {
         return std::nullopt;
     }
@@ -128,12 +128,15 @@ Armed::~Armed() {
     if (injected()) {
         return allocates && shared->memory_gone.load(std::memory_order_acquire) ? std::optional(0U) : std::nullopt;
     }
+    if (recording == nullptr && (call != wanted.call || returns_to != wanted.returns_to)) {
+        return std::nullopt;  // a look at the stack costs more than all else
+    }
     deciding = true;
     Stack frames;
-    std::span<void* const> stack = stack_from(__builtin_return_address(0), frames);
-    // The wrapper that asks is no part of the site either, nor what called the operation.
-    const std::size_t depth = stack.size() - std::min(stack.size(), outer_frames + 1);
-    stack = stack.subspan(std::min<std::size_t>(1, stack.size()), std::min(depth, most_frames));
+    std::span<void* const> stack = stack_from(returns_to, frames);
+    // What called the operation is no part of the site.
+    const std::size_t depth = stack.size() - std::min(stack.size(), outer_frames);
+    stack = stack.first(std::min(depth, most_frames));
     deciding = false;
     Site site{0, call, operation, ways, allocates, 1, static_cast<std::uint32_t>(stack.size()), {}};
     std::copy(stack.begin(), stack.end(), site.frames.begin());

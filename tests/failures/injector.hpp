@@ -42,7 +42,9 @@ struct Recording {
 
 /// Which call is to fail.
 struct Injection {
-    std::uint64_t hash = 0;
+    std::uint64_t hash = 0;       ///< the site's
+    const char* call = "";        ///< the site's: tells without a look at the stack that it is another one
+    void* returns_to = nullptr;   ///< the site's innermost frame, likewise
     unsigned way = 0;
     std::uint32_t hit = 1;        ///< counted from 1
     bool then_no_memory = false;  ///< no allocation succeeds either, until the operation has ended
@@ -65,7 +67,9 @@ public:
     Armed& operator=(const Armed&) = delete;
 };
 
-/// In which of its ways this call is to fail, or nothing.
-std::optional<unsigned> decide(const char* call, unsigned ways, bool allocates) noexcept;
+/// In which of its ways this call is to fail, or nothing. To be called, or inlined, into what stands for the call:
+/// `returns_to` is where the call was made.
+std::optional<unsigned> decide(const char* call, unsigned ways, bool allocates,
+                               void* returns_to = __builtin_return_address(0)) noexcept;
 
 }  // namespace page_map_lab::failures

@@ -104,7 +104,8 @@ public:
     bool time_is_up() const { return std::chrono::steady_clock::now() >= end_; }
     /// The sites that the scenario meets; none where it does not end well.
     std::vector<Site> record(const Scenario& scenario);
-    void add(const Scenario& scenario, const Site& site, const Injection& injection);
+    /// Runs the scenario with the site failing, in the way and at the time that `injection` says.
+    void add(const Scenario& scenario, const Site& site, Injection injection);
     void finish() {
         while (!running_.empty()) {
             reap();
@@ -162,7 +163,10 @@ std::vector<Site> Sweep::record(const Scenario& scenario) {
     return sites;
 }
 
-void Sweep::add(const Scenario& scenario, const Site& site, const Injection& injection) {
+void Sweep::add(const Scenario& scenario, const Site& site, Injection injection) {
+    injection.hash = site.hash;
+    injection.call = site.call;
+    injection.returns_to = site.frames.front();
     // Each waits, for grace periods and for other threads, about as long as it works.
     if (running_.size() >= 2 * std::max(1U, std::thread::hardware_concurrency())) {
         reap();
@@ -245,10 +249,10 @@ int sweep(unsigned minutes, const std::string& chosen, std::FILE* sites_file) {
                 continue;
             }
             for (unsigned way = 0; way < site.ways; ++way) {
-                sweep.add(scenario, site, {.hash = site.hash, .way = way});
+                sweep.add(scenario, site, {.way = way});
             }
             if (!site.allocates) {
-                sweep.add(scenario, site, {.hash = site.hash, .then_no_memory = true});
+                sweep.add(scenario, site, {.then_no_memory = true});
             }
         }
         sweep.finish();
@@ -261,7 +265,7 @@ int sweep(unsigned minutes, const std::string& chosen, std::FILE* sites_file) {
                     break;
                 }
                 for (unsigned way = 0; hit <= site.hits && way < site.ways; ++way) {
-                    sweep.add(all[number], site, {.hash = site.hash, .way = way, .hit = hit});
+                    sweep.add(all[number], site, {.way = way, .hit = hit});
                     any = true;
                 }
             }

@@ -221,7 +221,11 @@ void WorkerRun::use() {
     attempt_with_a_worker("writeback", revokes, [&] { return map_->writeback({0, object_pages}); });
     write({5, 2}, 9);
     attempt("kill a worker", of_a_worker, [&]() -> Status {
+        const bool failed_before = injected();
         worker_->signal(SIGKILL);
+        if (!failed_before && injected_into("pidfd_send_signal")) {
+            return fail(ErrorCode::unavailable, "it was not sent");  // or its end would be waited for in vain
+        }
         return worker_->wait_for_end(std::chrono::seconds(60)) ? Status{} : fail(ErrorCode::unavailable, "it has not ended");
     });
     let_go();

@@ -124,7 +124,7 @@ TEST_P(Races, FreeUnusedSparesAPageThatIsMappedWhileItWrites) {
 // object go on through every change of a protection that still lets them.
 TEST_P(Races, PrivateCopiesAndReadersOutliveRemovalsAndProtections) {
     constexpr std::uint64_t pages = 16;
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
     constexpr int steps = 160;
 #else
     constexpr int steps = 400;
