@@ -193,7 +193,11 @@ def test_an_interrupted_recording_keeps_what_was_recorded(tmp_path: Path) -> Non
     # In naps: an interruption just before a sleep begins is seen at its end.
     command += script(tmp_path, program + "for _ in range(600):\n    time.sleep(0.1)\n")
     pipe = subprocess.PIPE
-    running = subprocess.Popen(command, cwd=tmp_path, stderr=pipe, stdout=pipe, start_new_session=True)
+    running = subprocess.Popen(
+        command, cwd=tmp_path, stderr=pipe, stdout=pipe, start_new_session=True,
+        # A shell gives its background jobs an interrupt that is ignored, and this test may be part of one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     for _ in range(1200):
         if (tmp_path / "ready").exists():
             break
