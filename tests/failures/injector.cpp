@@ -14,7 +14,7 @@
 namespace page_map_lab::failures {
 namespace {
 
-using Stack = std::array<void*, most_frames + 8>;
+using Stack = std::array<void*, 128>;  // a whole one: how much of it is outside of the operation is counted from its end
 
 /// The stack from the frame on to which `returns_to` belongs; a sanitizer puts frames of its own before ours.
 std::span<void* const> stack_from(const void* returns_to, Stack& frames) noexcept {
@@ -104,10 +104,13 @@ bool injected() noexcept { return shared->happened.load(std::memory_order_acquir
 
 bool injected_into(const char* call) noexcept { return injected() && std::strcmp(shared->failed_call, call) == 0; }
 
-// What called the operation is no part of a site: the frames that are there already.
+// What called the operation is no part of a site: the frames that are there already, but for the one that the operation may
+// have been compiled into.
 [[gnu::noinline]] Armed::Armed(const char* operation) noexcept {
     Stack frames;
-    outer_frames = stack_from(__builtin_return_address(0), frames).size();
+    const std::span<void* const> stack = stack_from(__builtin_return_address(0), frames);
+    check(!stack.empty(), "a stack that the caller is on");
+    outer_frames = stack.size() - 1;
     shared->armed_operation.store(operation, std::memory_order_release);
 }
 

@@ -38,6 +38,7 @@ constexpr unsigned seconds_to_hang = 120;  // a run takes a tenth of a second on
 constexpr int exit_broken = 10;
 constexpr int exit_leaked = 11;
 constexpr int exit_not_met = 12;  // the call that was to fail was not made: threads came in another order
+constexpr unsigned most_runs = 50;  // of a scenario, until it makes the call again
 
 /// What a child tells its parent, in memory that they share.
 struct Report {
@@ -124,8 +125,12 @@ private:
         Site site;
         Injection injection;
         Report* report;
+        unsigned runs = 0;
     };
+    void start(Child child);
     void reap();
+    /// The line of a site that needs a look: what failed, what came of it, and the places it was called from.
+    static void print(const Child& child, const std::string& outcome);
 
     std::chrono::steady_clock::time_point end_;
     std::map<pid_t, Child> running_;
@@ -176,14 +181,19 @@ void Sweep::add(const Scenario& scenario, const Site& site, Injection injection)
     }
     Report* report = free_reports_.back();
     free_reports_.pop_back();
-    report->text[0] = '\0';
-    const pid_t child = ::fork();
-    if (child == 0) {
-        report_of_this_process = report;
-        inject(injection);
-        run_child(scenario, true);
+    start({&scenario, site, injection, report});
+}
+
+void Sweep::start(Child child) {
+    child.report->text[0] = '\0';
+    ++child.runs;
+    const pid_t process = ::fork();
+    if (process == 0) {
+        report_of_this_process = child.report;
+        inject(child.injection);
+        run_child(*child.scenario, true);
     }
-    running_.emplace(child, Child{&scenario, site, injection, report});
+    running_.emplace(process, child);
 }
 
 void Sweep::reap() {
@@ -194,30 +204,38 @@ void Sweep::reap() {
         std::perror("waitpid");
         std::exit(2);
     }
-    const Child& child = found->second;
+    const Child child = found->second;
+    running_.erase(found);
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    if (code == exit_not_met) {
-        ++not_met;
-    } else {
-        ++injected;
-        if (code == exit_leaked) {
-            ++leaked;
-        } else if (code != 0) {
-            ++broken_runs;
-        }
-        if (code != 0) {
-            std::fprintf(stderr, "failures: %s: %s fails (way %u, call %u%s) in '%s': %s\n", child.scenario->name.c_str(),
-                         child.site.call, child.injection.way, child.injection.hit,
-                         child.injection.then_no_memory ? ", then no memory" : "", child.site.operation,
-                         how_it_ended(status, *child.report).c_str());
-            for (std::uint32_t frame = 0; frame < std::min<std::uint32_t>(child.site.depth, 12); ++frame) {
-                std::fprintf(stderr, " %#tx", static_cast<const char*>(child.site.frames[frame]) - &__executable_start - 1);
-            }
-            std::fprintf(stderr, "\n");
-        }
+    if (code == exit_not_met && child.runs < most_runs) {
+        start(child);
+        return;
     }
     free_reports_.push_back(child.report);
-    running_.erase(found);
+    if (code == exit_not_met) {
+        ++not_met;
+        print(child, "was not called again in " + std::to_string(most_runs) + " runs");
+        return;
+    }
+    ++injected;
+    if (code == exit_leaked) {
+        ++leaked;
+    } else if (code != 0) {
+        ++broken_runs;
+    }
+    if (code != 0) {
+        print(child, how_it_ended(status, *child.report));
+    }
+}
+
+void Sweep::print(const Child& child, const std::string& outcome) {
+    std::fprintf(stderr, "failures: %s: %s fails (way %u, call %u%s) in '%s': %s\n", child.scenario->name.c_str(), child.site.call,
+                 child.injection.way, child.injection.hit, child.injection.then_no_memory ? ", then no memory" : "",
+                 child.site.operation, outcome.c_str());
+    for (std::uint32_t frame = 0; frame < std::min<std::uint32_t>(child.site.depth, 12); ++frame) {
+        std::fprintf(stderr, " %#tx", static_cast<const char*>(child.site.frames[frame]) - &__executable_start - 1);
+    }
+    std::fprintf(stderr, "\n");
 }
 
 /// One line a site: the call, and the places in the program it is made from, innermost first.
