@@ -173,7 +173,7 @@ void Sweep::add(const Scenario& scenario, const Site& site, Injection injection)
     injection.call = site.call;
     injection.returns_to = site.frames.front();
     // Each waits, for grace periods and for other threads, about as long as it works.
-    if (running_.size() >= 2 * std::max(1U, std::thread::hardware_concurrency())) {
+    while (running_.size() >= 2 * std::max(1U, std::thread::hardware_concurrency())) {
         reap();
     }
     if (free_reports_.empty()) {
