@@ -4,7 +4,8 @@
 // Which of the two a space is decides a branch before a system call, and nothing in a loop.
 //
 // Invariant 7, lock order: page map, then address space. Nothing takes a page map's lock inside the page-table lock. The
-// list lock is innermost: nothing is locked inside it.
+// list lock is innermost: no lock of this layer is taken inside it. A shootdown of the whole space closes regions under it,
+// and so may wait there for an agent, within the agent's bound: an agent takes no lock of its owner's.
 //
 // Thread safety: all members.
 #pragma once

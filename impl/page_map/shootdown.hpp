@@ -78,34 +78,31 @@ private:
     const std::size_t limit_;
 };
 
-/// The requests of one flush to the agents of worker processes: all are posted before any is waited for.
+/// The requests of one flush to the agents of worker processes: all are posted before any is waited for, as far as there is room.
 class AgentRequests {
 public:
-    /// Room for one request; `await` makes room again.
-    bool full() const noexcept { return length_ == sent_.size(); }
-
+    /// Where there is no room, here or in the worker's ring, what was sent is awaited first: who waits for a place in a ring
+    /// holds none, so that flushes never wait for each other's.
     void post(AgentLink& agent, std::span<const AgentRange> ranges, ShootdownCost& cost) noexcept {
-        sent_[length_] = {&agent, agent.post(ranges)};
-        if (sent_[length_++].ticket.sent()) {
+        std::optional<AgentLink::Ticket> ticket;
+        if (length_ < sent_.size()) {
+            ticket = agent.try_post(ranges);
+        }
+        if (!ticket) {
+            await_all(cost);
+            ticket = agent.post(ranges);
+        }
+        sent_[length_++] = {&agent, *ticket};
+        if (ticket->sent()) {
             ++cost.messages;
             cost.system_calls += ranges.size();
         }
     }
 
-    /// Waits for every acknowledgement; the first failure is returned.
+    /// Waits for every acknowledgement; the first failure since the last call is returned.
     Status await(ShootdownCost& cost) noexcept {
-        Status outcome;
-        for (std::size_t position = 0; position < length_; ++position) {
-            std::uint32_t fallbacks = 0;
-            Status done = sent_[position].agent->await(sent_[position].ticket, &fallbacks);
-            cost.fallbacks += fallbacks;
-            cost.system_calls += fallbacks;
-            if (!done && outcome) {
-                outcome = std::move(done);
-            }
-        }
-        length_ = 0;
-        return outcome;
+        await_all(cost);
+        return std::exchange(outcome_, Status{});
     }
 
 private:
@@ -113,8 +110,23 @@ private:
         AgentLink* agent;
         AgentLink::Ticket ticket;
     };
+
+    void await_all(ShootdownCost& cost) noexcept {
+        for (std::size_t position = 0; position < length_; ++position) {
+            std::uint32_t fallbacks = 0;
+            Status done = sent_[position].agent->await(sent_[position].ticket, &fallbacks);
+            cost.fallbacks += fallbacks;
+            cost.system_calls += fallbacks;
+            if (!done && outcome_) {
+                outcome_ = std::move(done);
+            }
+        }
+        length_ = 0;
+    }
+
     std::array<Sent, most_shootdown_spaces> sent_;
     std::size_t length_ = 0;
+    Status outcome_{};
 };
 
 /// What an agent is asked for in place of revoke_range.

@@ -64,8 +64,10 @@ Result<std::unique_ptr<Worker>> Worker::spawn(const WorkerBounds& bounds) {
     // relaxed: only says that somebody is there; requests and jobs have orders of their own.
     const auto ready = [&] { return channel.ready.load(std::memory_order_relaxed) != 0; };
     if (!wait_until(channel.ready, bounds.start_within, *worker, ready)) {
-        return fail(ErrorCode::unavailable, "worker " + std::to_string(worker->process()) + " did not set itself up within " +
-                                                std::to_string(bounds.start_within.count()) + " ms");
+        return worker->state() == WorkerState::ended
+                   ? worker->fail_as_ended("before it had set itself up")
+                   : fail(ErrorCode::unavailable, "worker " + std::to_string(worker->process()) + " did not set itself up within " +
+                                                      std::to_string(bounds.start_within.count()) + " ms");
     }
     return worker;
 }
@@ -107,11 +109,15 @@ Status Worker::wait(std::chrono::milliseconds at_most) {
     if (state() != WorkerState::ended) {
         return fail(ErrorCode::try_again);
     }
+    return fail_as_ended("during its job");
+}
+
+tl::unexpected<Error> Worker::fail_as_ended(std::string_view when) {
     const std::optional<ProcessEnd> ended = end();
-    const std::string how = !ended          ? "in an unknown way"
-                            : ended->killed ? "by signal " + std::to_string(ended->code)
-                                            : "with exit code " + std::to_string(ended->code);
-    return fail(ErrorCode::unavailable, "worker " + std::to_string(process()) + " ended " + how + " during its job");
+    const std::string how = !ended          ? "in an unknown way "
+                            : ended->killed ? "by signal " + std::to_string(ended->code) + " "
+                                            : "with exit code " + std::to_string(ended->code) + " ";
+    return fail(ErrorCode::unavailable, "worker " + std::to_string(process()) + " ended " + how + std::string(when));
 }
 
 std::optional<ProcessEnd> Worker::end() {

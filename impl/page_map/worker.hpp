@@ -100,6 +100,9 @@ public:
 private:
     Worker(SharedMemory memory, MessageSocket socket, const WorkerBounds& bounds);
 
+    /// The error of a worker whose end was reported: how it ended, and `when`.
+    tl::unexpected<Error> fail_as_ended(std::string_view when);
+
     void attend(FaultDomain& domain) noexcept;
     void answer(const FaultMessage& fault, FaultOutcome outcome, ErrorCode why) noexcept;
 

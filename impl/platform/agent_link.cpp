@@ -10,13 +10,17 @@ namespace {
 
 std::uint64_t number(const std::byte* address) noexcept { return reinterpret_cast<std::uint64_t>(address); }
 
-AgentRequest request_for(AgentRequest::Kind kind, const std::byte* address, std::size_t bytes) noexcept {
+AgentRequest request_for(AgentRequest::Kind kind, std::span<const AgentRange> ranges) noexcept {
     AgentRequest request;
     request.kind = kind;
-    request.range_count = 1;
-    request.ranges[0].address = number(address);
-    request.ranges[0].bytes = bytes;
+    request.range_count = static_cast<std::uint32_t>(ranges.size());
+    std::copy(ranges.begin(), ranges.end(), request.ranges.begin());
     return request;
+}
+
+AgentRequest request_for(AgentRequest::Kind kind, const std::byte* address, std::size_t bytes) noexcept {
+    const AgentRange range{.address = number(address), .bytes = bytes};
+    return request_for(kind, std::span(&range, 1));
 }
 
 }  // namespace
@@ -34,50 +38,54 @@ WorkerState AgentLink::state() noexcept {
 }
 
 AgentLink::Ticket AgentLink::post(std::span<const AgentRange> ranges) noexcept {
-    return post(AgentRequest::Kind::revoke, ranges);
+    return post(request_for(AgentRequest::Kind::revoke, ranges));
 }
 
-AgentLink::Ticket AgentLink::post(AgentRequest::Kind kind, std::span<const AgentRange> ranges) noexcept {
-    AgentRequest request;
-    request.kind = kind;
-    request.range_count = static_cast<std::uint32_t>(ranges.size());
-    std::copy(ranges.begin(), ranges.end(), request.ranges.begin());
-    return post(request);
+std::optional<AgentLink::Ticket> AgentLink::try_post(std::span<const AgentRange> ranges) noexcept {
+    return try_post(request_for(AgentRequest::Kind::revoke, ranges), std::nullopt);
 }
 
 AgentLink::Ticket AgentLink::post(const AgentRequest& request, std::optional<int> file) noexcept {
-    Ticket ticket;
-    while (known_state() == WorkerState::running) {
-        {
-            const std::lock_guard guard(posting_);
-            const std::uint32_t sequence = last_posted_ + 1;
-            if (bool& awaited = awaited_[sequence % AgentChannel::ring_length]; !awaited) {
-                const char nothing = 0;
-                if (file && !socket_.send_object(nothing, std::span(&*file, 1))) {
-                    break;  // the other end is gone
-                }
-                awaited = true;
-                AgentRequest& place = channel_.place_of(sequence).request;
-                place.kind = request.kind;
-                place.sharing = request.sharing;
-                place.range_count = request.range_count;
-                place.file_offset = request.file_offset;
-                std::copy_n(request.ranges.begin(), request.range_count, place.ranges.begin());
-                last_posted_ = sequence;
-                // [agent-request] release: pairs with the acquire in Agent::serve.
-                channel_.posted.store(sequence, std::memory_order_release);
-                ticket.sequence_ = sequence;
-                ticket.sent_ = true;
-            }
+    for (;;) {
+        if (const std::optional<Ticket> ticket = try_post(request, file)) {
+            return *ticket;
         }
-        if (ticket.sent_) {
-            wake_all_on(channel_.posted);
-            return ticket;
-        }
-        // The ring is full of requests that others wait for, each within its bound.
+        // Full of requests that others wait for, each within its bound, and none of whom waits for a place meanwhile.
         std::this_thread::yield();
         static_cast<void>(state());
     }
+}
+
+std::optional<AgentLink::Ticket> AgentLink::try_post(const AgentRequest& request, std::optional<int> file) noexcept {
+    Ticket ticket;
+    if (known_state() != WorkerState::running) {
+        return ticket;
+    }
+    {
+        const std::lock_guard guard(posting_);
+        const std::uint32_t sequence = last_posted_ + 1;
+        bool& awaited = awaited_[sequence % AgentChannel::ring_length];
+        if (awaited) {
+            return std::nullopt;
+        }
+        const char nothing = 0;
+        if (file && !socket_.send_object(nothing, std::span(&*file, 1))) {
+            return ticket;  // the other end is gone
+        }
+        awaited = true;
+        AgentRequest& place = channel_.place_of(sequence).request;
+        place.kind = request.kind;
+        place.sharing = request.sharing;
+        place.range_count = request.range_count;
+        place.file_offset = request.file_offset;
+        std::copy_n(request.ranges.begin(), request.range_count, place.ranges.begin());
+        last_posted_ = sequence;
+        // [agent-request] release: pairs with the acquire in Agent::serve.
+        channel_.posted.store(sequence, std::memory_order_release);
+        ticket.sequence_ = sequence;
+        ticket.sent_ = true;
+    }
+    wake_all_on(channel_.posted);
     return ticket;
 }
 
@@ -145,12 +153,12 @@ Status AgentLink::outcome_of(Ticket ticket, const char* what) noexcept {
 
 Status AgentLink::grant(std::byte* base, std::size_t bytes, Access access) noexcept {
     const AgentRange range{.address = number(base), .bytes = bytes, .access = access};
-    return await(post(AgentRequest::Kind::grant, std::span(&range, 1)));
+    return await(post(request_for(AgentRequest::Kind::grant, std::span(&range, 1))));
 }
 
 Status AgentLink::revoke(std::byte* base, std::size_t bytes, Access left) noexcept {
     const AgentRange range{.address = number(base), .bytes = bytes, .access = left};
-    return await(post(AgentRequest::Kind::revoke, std::span(&range, 1)));
+    return await(post(std::span(&range, 1)));
 }
 
 Result<std::byte*> AgentLink::map(int file, std::uint64_t offset, std::size_t bytes, Sharing sharing,

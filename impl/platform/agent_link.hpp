@@ -68,8 +68,12 @@ public:
         answer_within_.store(bound, std::memory_order_relaxed);  // relaxed: a number that stands for itself
     }
 
-    /// Posts a revocation, at most AgentRequest::most_ranges ranges; `await` must follow.
+    /// Posts a revocation, at most AgentRequest::most_ranges ranges; `await` must follow. Waits for a place in the worker's
+    /// ring, where each is somebody's until they have awaited it: who holds a ticket uses `try_post`, or two who hold some
+    /// could wait for each other.
     Ticket post(std::span<const AgentRange> ranges) noexcept;
+    /// As post, but waits for nothing: no ticket where the ring is full.
+    std::optional<Ticket> try_post(std::span<const AgentRange> ranges) noexcept;
     /// Waits for the acknowledgement. Errors: no_memory, system: the worker could not; unavailable: it is lost.
     Status await(Ticket ticket, std::uint32_t* fallbacks = nullptr) noexcept;
 
@@ -100,8 +104,8 @@ private:
         // relaxed: a worker's end is noticed by asking the kernel; what is seen here saves asking.
         return static_cast<WorkerState>(state_.load(std::memory_order_relaxed));
     }
-    Ticket post(AgentRequest::Kind kind, std::span<const AgentRange> ranges) noexcept;
     Ticket post(const AgentRequest& request, std::optional<int> file = std::nullopt) noexcept;
+    std::optional<Ticket> try_post(const AgentRequest& request, std::optional<int> file) noexcept;
     Result<AgentAnswer> answer_to(Ticket ticket) noexcept;
     Status outcome_of(Ticket ticket, const char* what) noexcept;
     void note(WorkerState state) noexcept;

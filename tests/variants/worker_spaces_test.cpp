@@ -11,6 +11,28 @@ FOR_EVERY_SHOOTDOWN(WorkerSpaces);  // a worker of theirs takes up to a second t
 FOR_EVERY_VARIANT(WorkerSpaces);
 #endif
 
+class WorkersOfManyRegions : public WorkerTest {};
+FOR_EVERY_SHOOTDOWN(WorkersOfManyRegions);
+
+// More than an agent's ring holds requests for, at 64 regions a request.
+TEST_P(WorkersOfManyRegions, AreShotDown) {
+    constexpr std::uint64_t regions = 1100;
+    make_map();
+    Member& member = spawn();
+    AnyRegion* region = nullptr;
+    for (std::uint64_t number = 0; number < regions; ++number) {
+        region = map_in(member, {.pages = {4, 1}});
+        ASSERT_NE(region, nullptr);
+    }
+    write_in(member, region, {4, 1}, 3);
+    Result<RemovalOutcome> outcome = map->remove_contig({0, object_pages});
+    ASSERT_TRUE(outcome) << outcome.error().text();
+    EXPECT_EQ(outcome->removed, 1u);
+    EXPECT_EQ(outcome->shootdown.messages, GetParam().shootdown == "whole_space" ? (regions + 63) / 64 : 1u);
+    EXPECT_EQ(store.stored_version(4), 3u);
+    expect_sound();
+}
+
 TEST_P(WorkerSpaces, FaultFromTheStoreAndWriteToIt) {
     make_map();
     Member& member = spawn();

@@ -2,7 +2,7 @@
 //
 // Linux has no bare flush, so each region of the space that is not pinned is closed with one call. Pages that were not
 // asked for stay present in their entries, dirty bits and private copies included, and fault back softly: that is this
-// policy's hidden price, and the fault counters show it. A worker process gets one message that names all its regions.
+// policy's hidden price, and the fault counters show it. A worker process gets one message for every 64 of its regions.
 #pragma once
 
 #include <algorithm>
@@ -73,12 +73,7 @@ private:
     void post_to_worker(AddressSpace<Machine>& space, AgentRequests& sent) {
         std::array<AgentRange, AgentRequest::most_ranges> ranges;
         std::size_t count = 0;
-        const auto post = [&] {
-            if (sent.full()) {
-                keep_failure(sent.await(cost_));
-            }
-            sent.post(space.worker()->agent(), std::span(ranges).first(std::exchange(count, 0)), cost_);
-        };
+        const auto post = [&] { sent.post(space.worker()->agent(), std::span(ranges).first(std::exchange(count, 0)), cost_); };
         for_each_unpinned_region(space, [&](Region<Machine>& region) {
             ++cost_.ranges;
             ranges[count++] = agent_range(region, region.pages(), Access::none);

@@ -1,14 +1,18 @@
 // Workers and their address spaces without a page map: jobs, faults, rights, pools, and their ends.
 #include "impl/page_map/worker.hpp"
 
+#include <sys/resource.h>
+
 #include <atomic>
 #include <csignal>
 #include <fstream>
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "impl/page_map/machine.hpp"
+#include "impl/page_map/shootdown.hpp"
 #include "impl/page_map/worker_pool.hpp"
 #include "tests/worker_nursery.hpp"
 
@@ -105,6 +109,23 @@ TEST_F(Workers, HaveTheirFaultsServedAndTheirRightsTaken) {
     ASSERT_TRUE(member.space().remove_regions());
 }
 
+TEST_F(Workers, AreAskedForMoreAtOnceThanTheirRingHolds) {
+    Pool::Member& member = spawn();
+    const auto region = map_in(member);
+    ASSERT_TRUE(member.worker().run(add_up));
+    ShootdownCost cost;
+    AgentRequests requests;
+    const AgentRange range = agent_range(*region, region->pages(), Access::none);
+    for (std::uint32_t number = 0; number < 3 * AgentChannel::ring_length; ++number) {
+        requests.post(member.worker().agent(), std::span(&range, 1), cost);
+    }
+    EXPECT_TRUE(requests.await(cost));
+    EXPECT_EQ(cost.messages, 3 * AgentChannel::ring_length);
+    ASSERT_TRUE(member.worker().run(add_up));
+    EXPECT_EQ(server.faults(), 2 * static_cast<int>(pages)) << "closed";
+    ASSERT_TRUE(member.space().remove_regions());
+}
+
 TEST_F(Workers, AreInOnlyOneAddressSpace) {
     Pool::Member& closed = spawn();
     Pool::Member& open = spawn();
@@ -157,6 +178,42 @@ TEST_F(Workers, SayYesToEverythingOnceTheyHaveEnded) {
     EXPECT_EQ(departed->front().end->code, SIGKILL);
     EXPECT_EQ(departed->front().report, "");
     EXPECT_EQ(pool.size(), 0u);
+}
+
+/// While it is there, the children of a process inherit that they can map no more memory.
+class MemoryBound {
+public:
+    explicit MemoryBound(pid_t process) : process_(process) {
+        const rlimit none{.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+        check(::prlimit(process_, RLIMIT_AS, &none, &before_) == 0, "the memory of a process of ours can be bounded");
+    }
+    ~MemoryBound() { ::prlimit(process_, RLIMIT_AS, &before_, nullptr); }
+    MemoryBound(const MemoryBound&) = delete;
+    MemoryBound& operator=(const MemoryBound&) = delete;
+
+private:
+    const pid_t process_;
+    rlimit before_{};
+};
+
+/// The parent of a process, by /proc.
+pid_t parent_of(pid_t process) {
+    std::ifstream status("/proc/" + std::to_string(process) + "/status");
+    for (std::string word; status >> word;) {
+        if (pid_t parent = 0; word == "PPid:" && status >> parent) {
+            return parent;
+        }
+    }
+    throw std::runtime_error("process " + std::to_string(process) + " has no parent in /proc");
+}
+
+TEST_F(Workers, ThatEndWhileTheySetThemselvesUpAreSaidToHaveEnded) {
+    const pid_t nursery = parent_of(spawn().worker().process());
+    const MemoryBound bound(nursery);
+    const Result<Pool::Member*> member = pool.spawn({.start_within = std::chrono::minutes(1)});
+    ASSERT_FALSE(member);
+    EXPECT_EQ(member.error().code, ErrorCode::unavailable);
+    EXPECT_THAT(member.error().text(), ::testing::MatchesRegex("worker [0-9]+ ended with exit code [0-9]+ before it had set itself up"));
 }
 
 TEST_F(Workers, AreListedAndClearedAwayOnceTheyHaveEnded) {
