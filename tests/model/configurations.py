@@ -24,6 +24,12 @@ READ_PATH_SCENARIOS: dict[str, tuple[str, ...]] = {
     "walk-quiescent-waiting": ("QUIESCENT", "ROUNDS=2", "WITHOUT_UNLOCKED_GRACE_PERIOD"),
 }
 WORKER_SCENARIOS: dict[str, tuple[str, ...]] = {"workers": (), "workers-living": ("LIVING",)}
+# Who takes part where every thread ends after its rounds, so that none may go on for ever; each for both read paths.
+ENDING_SCENARIOS: dict[str, tuple[str, ...]] = {
+    "ending": ("ROUNDS=2", *ONE_SPACE, "UNMAPPED"),
+    "ending-user": ("ROUNDS=1", *ONE_SPACE, "HOLDERS=1", "UNMAPPED"),
+    **{f"ending-{name}": ("ROUNDS=1", *SCENARIOS[name]) for name in ("two-spaces", "protect", "private", "failing-mprotect", "failing-store")},
+}
 
 # Rule: scenario, and the property that breaks.
 RULES: dict[str, tuple[str, str]] = {
@@ -107,12 +113,9 @@ def _scenarios() -> list[Configuration]:
     for name, macros in READ_PATH_SCENARIOS.items():
         found.append(Configuration(name, "read_path", macros))
     # Every thread ends: what the remover waits for comes.
-    for path in ((), ("LOCKED",)):
-        suffix = "locked" if path else "rcu"
-        found.append(Configuration(f"ending-{suffix}", "mappings",
-                                   ("ROUNDS=2", *ONE_SPACE, "UNMAPPED", *path), ends=True))
-        found.append(Configuration(f"ending-user-{suffix}", "mappings",
-                                   ("ROUNDS=1", *ONE_SPACE, "HOLDERS=1", "UNMAPPED", *path), ends=True))
+    for suffix, path in (("rcu", ()), ("locked", ("LOCKED",))):
+        for name, macros in ENDING_SCENARIOS.items():
+            found.append(Configuration(f"{name}-{suffix}", "mappings", (*macros, *path), ends=True))
         found.append(Configuration(f"ending-walk-{suffix}", "read_path", ("ROUNDS=2", "READERS=1", *path), ends=True))
     found.append(Configuration("ending-walk-quiescent", "read_path", ("ROUNDS=2", "READERS=1", "QUIESCENT"), ends=True))
     found += [Configuration(name, "workers", macros) for name, macros in WORKER_SCENARIOS.items()]

@@ -91,8 +91,8 @@ inline try_set_access(space, access, failed) {
 #ifdef FAILING_MPROTECT
     if
     :: set_access(space, access); failed = false
-    :: failed = true
-    :: failed = true; hardware[space] = access; interrupt[space] = (tlb[space] > access)
+    :: FAILING failed = true
+    :: FAILING failed = true; hardware[space] = access; interrupt[space] = (tlb[space] > access)
     fi
 #else
     set_access(space, access); failed = false

@@ -19,6 +19,14 @@ bool frame_freed_before_its_memory;
 
 #define REQUIRE(condition, property) assert((condition) || property)
 
+// Where every thread is to end, failures do, too: an access that fails is tried again as long as it does.
+#ifdef ROUNDS
+byte failures_to_come = 2;
+#define FAILING failures_to_come > 0 -> failures_to_come--;
+#else
+#define FAILING
+#endif
+
 // The slot word [slot.hpp: SlotWord]. Frame 0 is "no page"; {REMOVAL, frame 0} gives its memory back.
 byte slot_references;
 bool slot_removal;
@@ -137,7 +145,7 @@ inline give_back(number) {
            memory_is_newest = false
        }
 #ifdef FAILING_PUNCH
-    :: atomic { memory_unreturned = true; memory_is_newest = false }
+    :: atomic { FAILING memory_unreturned = true; memory_is_newest = false }
 #endif
     fi;
     lock_map();
@@ -230,7 +238,7 @@ inline read_locked_page(held) {
        };
        unlock_page(held, true)
 #ifdef FAILING_STORE
-    :: atomic { read_is_newest = false; unlock_page(held, false) };
+    :: atomic { FAILING read_is_newest = false; unlock_page(held, false) };
        put(held);
        discard_never_read(held)
 #endif

@@ -143,7 +143,7 @@ inline write_pages(number, only_marked) {
                        REQUIRE(memory_is_newest || store_is_newest, lost_write)
                    }
 #ifdef FAILING_STORE
-                :: write_out_is_newest = false;
+                :: FAILING write_out_is_newest = false;
 #ifndef WITHOUT_DIRTY_AFTER_FAILURE
                    page[number].dirty = true
 #endif
