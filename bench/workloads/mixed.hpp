@@ -170,7 +170,7 @@ inline WorkloadDescription mixed_question() {
                            interval_axis(),
                            ParameterAxis::option("processes", 0, 0, most_processes),
                            ParameterAxis::threads()},
-            .variations = {{{"interval_ns", "20000"}}},
+            .variations = {{{"interval_ns", "20000"}}, {{"processes", "1,4"}, {"threads", "1"}}},
             .score = {.metric = "operations_per_second", .unit = "1/s", .lower_is_better = false},
             .possible = [](const Parameters& parameters) -> Status {
                 // Each thread may hold a page and want another.

@@ -310,10 +310,20 @@ private:
     std::string wrong_;
 };
 
+/// Other numbers of victims than the usual one, as a list: none, two, four and so on, and one on each other processor.
+inline std::string further_victims(std::uint64_t processors) {
+    std::string list = "0";
+    for (std::uint64_t victims = 2; victims + 1 < processors; victims *= 2) {
+        list += "," + std::to_string(victims);
+    }
+    return processors > 2 ? list + "," + std::to_string(processors - 1) : list;
+}
+
 /// What the remove workload asks, without subjects.
 inline WorkloadDescription remove_question() {
-    const std::uint64_t victims = std::thread::hardware_concurrency() > 1 ? 1 : 0;
-    return {
+    const std::uint64_t processors = std::max(1U, std::thread::hardware_concurrency());
+    const std::uint64_t victims = processors > 1 ? 1 : 0;
+    WorkloadDescription question{
         .name = "remove",
         .question = "How fast are pages taken away again, and which phase costs most?",
         .parameters = {ParameterAxis::numbers("pages", {512}, {1, 8, 32, 64, 512, 4096}, 1, std::uint64_t{1} << 20),
@@ -326,7 +336,8 @@ inline WorkloadDescription remove_question() {
                        ParameterAxis::option("shootdown_spaces", default_shootdown_spaces, 1, most_shootdown_spaces)},
         .variations = {{{"dirty_percent", "50"}, {"pages", "512"}},
                        {{"pinned_percent", "25"}, {"pages", "512"}},
-                       {{"regions", "4"}, {"pages", "512"}}},
+                       {{"regions", "4"}, {"pages", "512"}},
+                       {{"processes", "1,4"}, {"pages", "512"}}},
         .score = {.metric = "ns_per_page", .unit = "ns"},
         .possible = [](const Parameters& parameters) -> Status {
             const std::uint64_t pages = parameters.number("pages");
@@ -347,6 +358,10 @@ inline WorkloadDescription remove_question() {
         },
         .threads_needed =
             [](const Parameters& parameters) { return 1 + static_cast<unsigned>(parameters.number("victims")); }};
+    if (victims != 0) {
+        question.variations.push_back({{"victims", further_victims(processors)}, {"pages", "512"}});
+    }
+    return question;
 }
 
 /// The remove workload: every variant, memory given back or kept, and the raw calls.

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -76,13 +77,20 @@ inline Launch launch(
     return result;
 }
 
-/// How many points the real size has besides the product of its axes; none where one of them cannot be measured.
+/// How many points the real size has besides the product of its axes; none where one of them cannot be measured, or is asked twice.
 inline std::size_t points_besides(WorkloadDescription workload) {
     Options options;
     options.real_size = true;
     const auto all = sweep(workload, options);
+    if (!all) {
+        return 0;
+    }
+    std::set<std::string> names;
+    for (const Parameters& point : *all) {
+        names.insert(point.name());
+    }
     workload.variations.clear();
-    return all ? all->size() - sweep(workload, options)->size() : 0;
+    return names.size() == all->size() ? all->size() - sweep(workload, options)->size() : 0;
 }
 
 }  // namespace page_map_lab::bench

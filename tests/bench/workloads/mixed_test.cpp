@@ -106,7 +106,7 @@ TEST(VersionedPagesCheck, TellsLostAndInventedWritesFromThoseThatMayBeSeen) {
 }
 
 TEST(MixedWorkload, VariesOptionsOneAtATimeAtTheRealSize) {
-    EXPECT_GE(points_besides(mixed_question()), 1U);
+    EXPECT_GE(points_besides(mixed_question()), 3U);
 }
 
 }  // namespace
