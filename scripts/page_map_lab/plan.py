@@ -8,7 +8,7 @@ Where a width of the intervals or a budget of time was asked for, the first bloc
 blocks that its noise calls for.
 
 Where several sets of counters are asked for, because the hardware cannot count them together, each launch carries one of them, and
-the launches of the same things in successive blocks take the next.
+the launches of the same things in successive blocks take the next. What one launch covers has the first set, so that all of it compares.
 
 On a machine with several memory nodes, full adds launches of the base from a processor of each node, with its memory local,
 interleaved and on each other node: what remote memory costs.
@@ -246,9 +246,10 @@ def placed_requests(request: Request, workload: Workload) -> list[Request]:
     return [replace(request, placement_plan=plan, memory=memory, parameters=parameters) for plan, memory in request.places]
 
 
-def with_counters(request: Request, turn: int) -> Request:
-    """The request with one of its sets of counters, by turns that the seed begins."""
-    return replace(request, counters=request.counter_sets[(request.seed + turn) % len(request.counter_sets)])
+def with_counters(request: Request, turn: int | None) -> Request:
+    """The request with one of its sets of counters, by turns that the seed begins; with the first where there are no turns."""
+    sets = request.counter_sets
+    return replace(request, counters=sets[0] if turn is None else sets[(request.seed + turn) % len(sets)])
 
 
 def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
@@ -281,7 +282,7 @@ def make_launches(request: Request, workloads: list[Workload]) -> list[Launch]:
     launches: list[Launch] = []
     for number, unordered in enumerate(blocks):
         block = [
-            (kind, workload, variants, with_counters(asked, number + position))
+            (kind, workload, variants, with_counters(asked, None if kind == COVERAGE else number + position))
             for position, (kind, workload, variants, asked) in enumerate(unordered)
         ]
         chance.shuffle(block)

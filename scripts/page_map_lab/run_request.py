@@ -14,6 +14,8 @@ from page_map_lab.machine import Machine
 from page_map_lab.plan import Request
 
 COUNTER_SETS = ("cycles", "tlb", "cache", "numa", "interrupts", "none")
+# What is counted unless the user says otherwise, so that a machine that has a PMU shows it, and a record of one that has none says so.
+DEFAULT_COUNTERS = {"quick": ("cycles",), "full": ("cycles", "tlb", "cache", "numa")}
 QUICK_BUDGET_MINUTES = 10
 _NUMBER = re.compile(r"(\d+)(Ki|Mi|Gi)?$")
 
@@ -35,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--memory", metavar="M", help="which memory: local, interleave, node:N")
     add(
         "--counters", metavar="SET[,SET...]", help=f"counters: {', '.join(COUNTER_SETS)}; several sets, which the hardware cannot "
-        "count together, are split over the launches, one set each",
+        "count together, are split over the launches, one set each (default: "
+        + "; ".join(f"{mode} {','.join(sets)}" for mode, sets in DEFAULT_COUNTERS.items()) + ")",
     )
-    add("--require-counters", action="store_true", default=None, help="exit 4 when they are not available")
+    add("--require-counters", action="store_true", default=None, help="exit 4 when they are not available, the default ones included")
     add = parser.add_argument_group("how").add_argument
     add("--launches", type=int, metavar="N", help="fresh processes for each cell with an interval (default 8)")
     add(
@@ -229,6 +232,8 @@ def make_request(said: dict[str, Any]) -> Request:
     request = Request(**{"seed": secrets.randbelow(1 << 31), **said})
     if request.mode == "quick" and request.target_width_percent and request.budget_minutes is None:
         request = replace(request, budget_minutes=float(QUICK_BUDGET_MINUTES))
+    if request.counters is None:  # no more sets than there are launches to split them over: what nobody asked for is no reason to fail
+        request = replace(request, counters=",".join(DEFAULT_COUNTERS[request.mode][: request.first_blocks]))
     if request.mode == "full" and not (request.variants or request.placement_plan or request.memory):
         request = replace(request, places=[list(place) for place in Machine().places(os.sched_getaffinity(0))])
     return request

@@ -90,12 +90,32 @@ def test_sets_of_counters_take_turns_so_that_everything_is_measured_with_each(wo
         mine = [counters_of(launch) for launch in launches if launch.workload == workload.name and launch.kind == INTERVAL]
         assert mine[:3] == mine[3:] and set(mine) == {"tlb", "cache", "cycles"}
     blocks = [{counters_of(launch) for launch in launches if launch.block == block} for block in range(7)]
-    assert all(len(sets) == 2 for sets in blocks)
+    assert blocks[0] == {"tlb"} and all(len(sets) == 2 for sets in blocks[1:])
     later = make_launches(Request(counters="tlb,cache,cycles", launches=6, seed=5), workloads)
     first = [next(counters_of(x) for x in made if x.workload == "lookup" and x.block == 1) for made in (launches, later)]
     assert first[0] != first[1]
     assert {counters_of(launch) for launch in make_launches(Request(counters="tlb"), workloads)} == {"tlb"}
     assert not any("--counters" in launch.arguments for launch in make_launches(Request(), workloads))
+
+
+def test_hardware_is_counted_unless_the_user_says_otherwise(workloads: list[binaries.Workload]) -> None:
+    counted = {
+        said: make_launches(run_request.make_request({"mode": said[0], "launches": said[1]}), workloads)
+        for said in (("quick", 8), ("full", 8), ("full", 2), ("full", 1))
+    }
+    every = [launch for launches in counted.values() for launch in launches]
+    assert {counters_of(launch) for launch in every if launch.kind == COVERAGE} == {"cycles"}
+    sets = {said: {counters_of(launch) for launch in launches if launch.kind != COVERAGE} for said, launches in counted.items()}
+    assert sets == {
+        ("quick", 8): {"cycles"},
+        ("full", 8): {"cycles", "tlb", "cache", "numa"},
+        ("full", 2): {"cycles", "tlb"},
+        ("full", 1): {"cycles"},
+    }
+    designed = run_request.make_request({"mode": "full", "target_width_percent": 1.0})
+    assert designed.counters == "cycles,tlb,cache,numa" and len(designed.counter_sets) <= designed.first_blocks
+    assert run_request.make_request({"mode": "full", "counters": "none"}).counters == "none"
+    assert not any("--counters" in launch.arguments for launch in make_launches(Request(mode="full"), workloads))
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,29 @@ def test_resume_refuses_other_settings_and_other_binaries(folder: Path, tmp_path
     assert lab(folder, "run", "--resume", "--out", run).failed_with(6, "bench_lookup")
 
 
+def test_a_run_from_before_hardware_was_counted_by_default_resumes_as_it_began(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert lab(folder, "run", *SMALL, "--counters", "none", "--out", str(run), FAKE_LOOKUP="crash").code == 5
+    plan = json.loads((run / "plan.json").read_text())
+    plan["request"]["counters"] = None
+    for planned in plan["launches"]:
+        at = planned["arguments"].index("--counters")
+        del planned["arguments"][at : at + 2]
+    (run / "plan.json").write_text(json.dumps(plan))
+    assert lab(folder, "run", "--resume", "--out", str(run), "--counters", "cycles").failed_with(2, "counters None")
+    assert lab(folder, "run", "--resume", "--out", str(run)).code == 0
+    assert len(records(run)) == 3 and not any("--counters" in record["launch"]["command"] for record in records(run))
+
+
+def test_a_run_asks_for_hardware_counters(folder: Path, tmp_path: Path) -> None:
+    assert lab(folder, "run", *SMALL, "--out", str(tmp_path / "run")).code == 0
+    for record in records(tmp_path / "run"):
+        words = record["launch"]["command"]
+        assert words[words.index("--counters") + 1] == "cycles" and "--require-counters" not in words
+    required = ("--require-counters", "--out", str(tmp_path / "required"))
+    assert lab(folder, "run", *SMALL, *required, FAKE_LOOKUP="counters:cycles").failed_with(4, "lab doctor")
+
+
 def test_a_folder_that_holds_a_run_is_not_overwritten(folder: Path, tmp_path: Path) -> None:
     run = str(tmp_path / "run")
     assert lab(folder, "run", *SMALL, "--out", run).code == 0
