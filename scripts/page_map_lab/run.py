@@ -54,6 +54,13 @@ def probe(workload: binaries.Workload, request: Request) -> dict[str, Any]:
         return value
 
 
+def first_try(request: Request, workloads: list[binaries.Workload]) -> str:
+    """The host's name, by a tiny launch; where counters are required, by one of each workload with each set, so that no run ends midway."""
+    tries = itertools.product(workloads, request.counter_sets) if request.require_counters else [(workloads[0], request.counter_sets[0])]
+    hosts = [probe(workload, replace(request, counters=counters))["host"]["name"] for workload, counters in tries]
+    return str(hosts[0])
+
+
 class Runner:
     """Runs what is missing of one run folder."""
 
@@ -211,10 +218,8 @@ def start_new(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[RunF
         return None
     started = time.monotonic()
     quiet_machine(namespace.out or paths.RESULTS, run_request.waived_names(namespace.waive))
-    for counters in plan.request.counter_sets:
-        host = probe(workloads[0], replace(plan.request, counters=counters))["host"]["name"]
-    plan = Plan(**{**vars(plan), "host": host})
-    run = RunFolder.create(namespace.out or paths.RESULTS / host / plan.run, plan)
+    plan = Plan(**{**vars(plan), "host": first_try(plan.request, workloads)})
+    run = RunFolder.create(namespace.out or paths.RESULTS / plan.host / plan.run, plan)
     run.spend(time.monotonic() - started)
     return run, folder
 

@@ -128,6 +128,7 @@ def test_unavailable_counters_exit_4_before_anything_is_measured(folder: Path, t
     assert lab(folder, "run", *SMALL, *arguments, FAKE_LOOKUP="counters").failed_with(4, "tlb")
     several = ("--counters", "cycles,cache", "--require-counters", "--out", str(tmp_path / "run"))
     assert lab(folder, "run", *SMALL, *several, FAKE_LOOKUP="counters:cache").failed_with(4, "lab doctor")
+    assert lab(folder, "run", "--launches", "2", *several, FAKE_REMOVE="counters:cache").failed_with(4, "lab doctor")
     assert not (tmp_path / "run").exists()
 
 
