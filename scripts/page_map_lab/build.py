@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -83,3 +84,14 @@ def ensure_built(quiet: bool = False) -> Path:
     if not is_built():
         raise LabError(f"the build made no benchmark binaries in {paths.binaries_folder()}: is bench/ complete?")
     return paths.binaries_folder()
+
+
+def binaries_for(dry_run: bool, quiet: bool) -> Path | None:
+    """The folder of the binaries, brought up to date; for a dry run as they are, and where they are missing None, once it said so."""
+    if not dry_run or paths.binaries_override():
+        return ensure_built(quiet)
+    if is_built():
+        return paths.binaries_folder()
+    for command in commands():
+        print("would run: " + shlex.join(command))
+    return None

@@ -98,10 +98,10 @@ def run(namespace: argparse.Namespace) -> int:
         return list_records(namespace)
     patterns = [namespace.variant] if namespace.variant else []
     binaries.check_names_before_building(namespace.workload, patterns)
-    if namespace.dry_run and not build.is_built():
-        print("\n".join("would run: " + " ".join(command) for command in build.commands()))
+    folder = build.binaries_for(namespace.dry_run, namespace.quiet)
+    if folder is None:
         return ExitCode.OK
-    workloads = binaries.describe_all(build.ensure_built(namespace.quiet), namespace.workload or None)
+    workloads = binaries.describe_all(folder, namespace.workload or None)
     chosen = []
     for workload in workloads.values():
         names = workload.select(namespace.variant) if namespace.variant else [*workload.variants, *workload.floors]

@@ -170,10 +170,10 @@ def run(namespace: argparse.Namespace) -> int:
     """Profiles, and prints the session folder last."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     request = make_request(namespace)
-    if namespace.dry_run and not build.is_built():
-        print("would build the preset bench first, then measure and profile " + ", ".join(namespace.variant))
+    folder = build.binaries_for(namespace.dry_run, namespace.quiet)
+    if folder is None:
+        print("would then measure and profile " + ", ".join(namespace.variant))
         return ExitCode.OK
-    folder = build.ensure_built(namespace.quiet)
     measuring.refuse_build(folder)
     workload = binaries.describe_all(folder, [namespace.workload])[namespace.workload]
     check_matches(request, [workload])

@@ -179,12 +179,10 @@ def refuse_build(folder: Path) -> None:
 def plan_new(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[Plan | None, list[binaries.Workload], Path]:
     """The plan of a new run; None where --dry-run would have to build first."""
     request = run_request.make_request(said)
-    if namespace.dry_run and not build.is_built():
-        for command in build.commands():
-            print("would run: " + shlex.join(command))
+    folder = build.binaries_for(namespace.dry_run, namespace.quiet)
+    if folder is None:
         print("the launches are known once the binaries can be asked what they measure")
         return None, [], Path()
-    folder = build.ensure_built(namespace.quiet)
     refuse_build(folder)
     workloads = list(binaries.describe_all(folder, request.workloads or None).values())
     if any(workload.replays_traces for workload in workloads) and not request.trace:
@@ -224,11 +222,13 @@ def start_new(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[RunF
     return run, folder
 
 
-def open_old(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[RunFolder, Path]:
-    """Opens the run to resume, with the same settings and the same binaries."""
+def open_old(namespace: argparse.Namespace, said: dict[str, Any]) -> tuple[RunFolder, Path | None]:
+    """Opens the run to resume, with the same settings and the same binaries; without these where a dry run would have to build first."""
     run = RunFolder.open(namespace.out) if namespace.out else RunFolder.newest_unfinished(paths.RESULTS)
     run_request.check_agrees(said, run.plan.request)
-    folder = build.ensure_built(namespace.quiet)
+    folder = build.binaries_for(namespace.dry_run, namespace.quiet)
+    if folder is None:
+        return run, None
     refuse_build(folder)
     names = [name for name in run.plan.binaries if (folder / f"bench_{name}").exists()]
     run.check_same_binaries({name: hash_of(folder / f"bench_{name}") for name in names})
@@ -299,10 +299,11 @@ def run(namespace: argparse.Namespace) -> int:
     said = run_request.given(namespace)
     waived = run_request.waived_names(namespace.waive)
     if namespace.resume:
-        opened = open_old(namespace, said)
-        if namespace.dry_run:
-            print("\n".join(f"would run: {launch.name}" for launch in opened[0].missing()) or "nothing is missing")
+        old, folder = open_old(namespace, said)
+        if namespace.dry_run or folder is None:
+            print("\n".join(f"would run: {launch.name}" for launch in old.missing()) or "nothing is missing")
             return ExitCode.OK
+        opened = old, folder
     else:
         created = start_new(namespace, said)
         if created is None:

@@ -12,7 +12,7 @@ import pytest
 from lab_process import QUIET_LAB, environment, lab
 from made_up_machine import machine, show_to_the_gate
 
-from page_map_lab import launch, run_request
+from page_map_lab import build, launch, main, paths, run_request
 
 SMALL = ("--workload", "lookup", "--launches", "2", "--seed", "5")
 
@@ -21,6 +21,17 @@ SMALL = ("--workload", "lookup", "--launches", "2", "--seed", "5")
 def fixture_folder(tmp_path: Path) -> Path:
     """A folder of fake binaries."""
     return fake_benchmark.install(tmp_path / "bin", "lookup", "remove")
+
+
+def clone_that_cannot_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workloads: list[str]) -> None:
+    """Lets the lab find a clone of the workload lookup, in whose build folder these workloads are built; to build fails the test."""
+    (tmp_path / "clone" / "bench").mkdir(parents=True)
+    (tmp_path / "clone" / "bench" / "bench_lookup.cpp").touch()
+    fake_benchmark.install(tmp_path / "clone" / "build" / "bench" / "bench", *workloads)
+    monkeypatch.delenv("PAGE_MAP_LAB_BINARIES", raising=False)
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "clone")
+    monkeypatch.setattr(paths, "BUILD", tmp_path / "clone" / "build" / "bench")
+    monkeypatch.setattr(build, "ensure_built", lambda *_, **__: pytest.fail("a dry run builds"))
 
 
 def records(run: Path) -> list[dict]:
@@ -42,8 +53,6 @@ def test_a_run_leaves_a_plan_and_one_whole_record_a_launch(folder: Path, tmp_pat
 
 
 def test_the_default_place_is_the_host_and_the_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from page_map_lab import main, paths
-
     show_to_the_gate(machine(tmp_path / "quiet"), monkeypatch.setattr)
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     monkeypatch.setenv("PAGE_MAP_LAB_BINARIES", str(folder))
@@ -61,6 +70,32 @@ def test_dry_run_prints_the_launches_and_does_nothing(folder: Path, tmp_path: Pa
     finished = lab(folder, "run", *SMALL, "--dry-run", "--out", str(tmp_path / "run"))
     assert finished.code == 0 and finished.out.count("bench_lookup --size smoke") == 3
     assert not (tmp_path / "run").exists()
+
+
+DRY = [("run", *SMALL), ("profile", "lookup", "layout:radix/read:rcu_qsbr"), ("list", "lookup")]
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+@pytest.mark.parametrize("arguments", DRY, ids=lambda arguments: arguments[0])
+def test_a_dry_run_asks_what_is_built_and_builds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_built: bool, arguments: tuple[str, ...]
+) -> None:
+    clone_that_cannot_build(tmp_path, monkeypatch, ["lookup"] if is_built else [])
+    assert main.main([*arguments, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert ("would run: cmake" in said) != is_built and ("layout:radix/read:rcu_qsbr" in said) == (is_built or arguments[0] == "profile")
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+def test_a_dry_run_that_would_resume_builds_nothing_either(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_built: bool
+) -> None:
+    run = tmp_path / "run"
+    assert lab(folder, "run", *SMALL, "--out", str(run), FAKE_LOOKUP="crash").code == 5
+    clone_that_cannot_build(tmp_path, monkeypatch, ["lookup"] if is_built else [])
+    before = sorted(run.rglob("*"))
+    assert main.main(["run", "--resume", "--dry-run", "--out", str(run)]) == 0
+    assert capsys.readouterr().out.count("would run: 000") == 3 and sorted(run.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
