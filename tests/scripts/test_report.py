@@ -127,7 +127,15 @@ def test_remote_memory_is_dearer_than_local_in_the_picture_of_node_pairs(two_nod
 
 def test_counters_that_are_missing_say_why(page: str) -> None:
     assert "no event for TLB flushes on this CPU" in page
-    assert "multiplexed" in page or "~" in page
+
+
+def test_counters_that_were_scaled_up_are_marked_and_no_others(page: str) -> None:
+    table = page[page.index("<summary>Counters per operation") :].split("</table>")[0]
+    names = re.findall(r'<th class="n">(\w+)', table)[1:]  # after the ratio
+    rows = [re.findall(r'<td class="n">([^<]*)</td>', row)[-len(names) :] for row in table.split("<tr ")[1:]]
+    assert rows and {"cycles", "remote_hitm"} <= set(names)
+    for row in rows:
+        assert [name for name, value in zip(names, row, strict=True) if value.startswith("~")] == ["remote_hitm"]
 
 
 def test_the_tables_name_raw_records_and_certainty(two_node: Path, page: str) -> None:
