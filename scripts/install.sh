@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config git ccache
-    libbenchmark-dev libhwloc-dev libpfm4-dev libjemalloc-dev liburcu-dev libck-dev liburing-dev
+    libbenchmark-dev libhwloc-dev libpfm4-dev libjemalloc-dev liburcu-dev
     nlohmann-json3-dev libcli11-dev libgtest-dev libgmock-dev libexpected-dev)
 scripts=(python3 python3-numpy python3-scipy python3-matplotlib python3-jinja2 python3-jsonschema)
 tests=(python3-pytest python3-pytest-xdist python3-hypothesis strace clang-16 libclang-rt-16-dev libbenchmark-tools spin linux-perf chromium)
