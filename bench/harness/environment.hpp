@@ -49,7 +49,6 @@ public:
     std::filesystem::path data_directory;     ///< where files may be made (--data-dir)
     std::filesystem::path trace;              ///< the trace to replay (--trace), or empty
     bool real_size = false;
-    bool interrupts_victims = true;           ///< whether shootdowns interrupt here, so that interrupts prove something
     TimelineMarks* timeline = nullptr;        ///< where to mark what happens when (--timeline), or null
 
     /// The fixture of that name, made by `make` at first use and shared for as long as a cell holds it: cells of one
