@@ -9,11 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "impl/page_map/machine.hpp"
+#include "tests/variants/catalog_types.hpp"
 #include "variants/layout/radix.hpp"
-#include "variants/read_path/rcu_bp.hpp"
-#include "variants/read_path/rcu_mb.hpp"
 #include "variants/read_path/rcu_memb.hpp"
-#include "variants/read_path/rcu_qsbr.hpp"
 
 namespace page_map_lab {
 namespace {
@@ -71,9 +69,8 @@ class EarlyFreeTest : public testing::Test {
 protected:
     EarlyFreeTest() { testing::FLAGS_gtest_death_test_style = "threadsafe"; }
 };
-using Flavours = testing::Types<RcuMemb::On<RealMachine>, RcuQsbr::On<RealMachine>, RcuMb::On<RealMachine>,
-                                RcuBp::On<RealMachine>>;
-TYPED_TEST_SUITE(EarlyFreeTest, Flavours);
+using LockFreeReadPaths = filter<RealReadPaths, HasLockFreeReaders>;  // sections under the lock have no grace period
+TYPED_TEST_SUITE(EarlyFreeTest, TypesOf<LockFreeReadPaths>);
 
 TYPED_TEST(EarlyFreeTest, AFreeAfterItsGracePeriodIsNoRace) {
     EXPECT_EXIT(read_and_free<TypeParam>(GracePeriod::awaited), testing::ExitedWithCode(0), "");

@@ -11,14 +11,11 @@
 #include "impl/core/check.hpp"
 #include "impl/page_map/concepts.hpp"
 #include "impl/page_map/machine.hpp"
+#include "tests/variants/catalog_types.hpp"
 #include "variants/layout/radix.hpp"
 #include "variants/layout/xarray.hpp"
 #include "variants/read_path/none.hpp"
-#include "variants/read_path/rcu_bp.hpp"
-#include "variants/read_path/rcu_mb.hpp"
-#include "variants/read_path/rcu_memb.hpp"
 #include "variants/read_path/rcu_qsbr.hpp"
-#include "variants/read_path/spinlock.hpp"
 
 namespace page_map_lab {
 namespace {
@@ -36,9 +33,7 @@ struct Registered {
 
 template <class Reads>
 class ReadPathTest : public testing::Test {};
-using ReadPaths = testing::Types<Spinlock::On<RealMachine>, RcuMemb::On<RealMachine>, RcuQsbr::On<RealMachine>,
-                                 RcuMb::On<RealMachine>, RcuBp::On<RealMachine>>;
-TYPED_TEST_SUITE(ReadPathTest, ReadPaths);
+TYPED_TEST_SUITE(ReadPathTest, TypesOf<RealReadPaths>);
 
 /// Readers walk while pages come and go; a page that stays is always found, one that goes is found whole or not at all.
 template <class Reads, class Tree>
