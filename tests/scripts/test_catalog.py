@@ -1,7 +1,8 @@
 """A second policy of the mechanism's axis takes what docs/adding-a-policy.md says: one file and one line. The build makes and finds its
-variants, and benchmarks that feel the axis have them, under names of their own."""
+variants, and benchmarks that feel the axis have them, under names of their own. So do a further layout and a further read path."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -60,6 +61,11 @@ int main() {
     print<FeltAxes{.read = true}>("does_not");
 }
 """
+# What the build makes of a pair, and that the catalog has it: an instance of what it does not list is empty.
+IS_LISTED = """#include "build/variants/instances/{layout}_{read_path}.cpp"
+
+static_assert(page_map_lab::registry_detail::is_listed<page_map_lab::variant_named<"{layout}", "{read_path}", "batched", "mprotect">>);
+"""
 COMPILER = ("g++", "-std=c++20", "-O0", "-w", "-D_GNU_SOURCE", "-DPAGE_MAP_LAB_DEBUG_CHECKS=1")
 
 
@@ -71,23 +77,27 @@ def run(*command: str | Path) -> str:
     return finished.stdout
 
 
-@pytest.fixture(name="tree", scope="module")
-def fixture_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of variants/ with the planted mechanism, as its author would leave it, and what the build makes of it. One shootdown is
-    enough."""
-    tree = tmp_path_factory.mktemp("planted")
+def plant(tree: Path, header: str, text: str, last: str, policy: str) -> Path:
+    """A copy of variants/ with a planted policy behind the last of its axis, as its author would leave it, and what the build makes of
+    it. One shootdown is enough."""
     shutil.copytree(ROOT / "variants", tree / "variants")
     catalog = tree / "variants" / "catalog.hpp"
-    text = catalog.read_text(encoding="utf-8")
+    listed = catalog.read_text(encoding="utf-8")
     for name, line in (("per_page", "    PerPage,\n"), ("hull", "    Hull,\n"), ("whole_space", "")):
         (tree / "variants" / "shootdown" / f"{name}.hpp").unlink()
-        text = text.replace(line, "")
-    text = text.replace("    Batched,\n    WholeSpace>;", "    Batched>;")
-    (tree / "variants" / "mechanism" / "planted.hpp").write_text(PLANTED, encoding="utf-8")
-    catalog.write_text(text.replace("    Mprotect>;", "    Mprotect,\n    Planted>;"), encoding="utf-8")
+        listed = listed.replace(line, "")
+    listed = listed.replace("    Batched,\n    WholeSpace>;", "    Batched>;")
+    (tree / "variants" / header).write_text(text, encoding="utf-8")
+    catalog.write_text(listed.replace(f"    {last}>;", f"    {last},\n    {policy}>;"), encoding="utf-8")
     (tree / "CMakeLists.txt").write_text(PROJECT, encoding="utf-8")
     run("cmake", "-S", tree, "-B", tree / "build")
     return tree
+
+
+@pytest.fixture(name="tree", scope="module")
+def fixture_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree with the planted mechanism."""
+    return plant(tmp_path_factory.mktemp("planted"), "mechanism/planted.hpp", PLANTED, "Mprotect", "Planted")
 
 
 def compiled(tree: Path, source: Path, *words: str) -> Path:
@@ -122,3 +132,19 @@ def test_names_and_policies_say_the_mechanism_where_it_is_felt_and_is_not_the_ba
     assert ["read:rcu_qsbr", "read=rcu_qsbr"] in feels and ["read:rcu_qsbr", "read=rcu_qsbr"] in does_not
     assert ["read:rcu_qsbr/mechanism:planted", "read=rcu_qsbr", "mechanism=planted"] in feels
     assert not any("mechanism" in word for words in does_not for word in words)
+
+
+@pytest.mark.parametrize(
+    ("original", "last", "policy", "layout", "read_path"),
+    [("layout/radix", "XArray", "PlantedRadix", "planted", "spinlock"), ("read_path/rcu_mb", "RcuBp", "PlantedRcuMb", "radix", "planted")],
+)
+def test_a_layout_or_a_read_path_takes_one_file_and_one_line(
+    tmp_path: Path, original: str, last: str, policy: str, layout: str, read_path: str
+) -> None:
+    text = (ROOT / "variants" / f"{original}.hpp").read_text(encoding="utf-8")
+    text = re.sub(r"\b(" + "|".join(re.findall(r"struct (\w+)", text)) + r")\b", r"Planted\1", text)
+    axis, _, name = original.partition("/")
+    tree = plant(tmp_path, f"{axis}/planted.hpp", text.replace(f'"{name}"', '"planted"'), last, policy)
+    source = tree / "is_listed.cpp"
+    source.write_text(IS_LISTED.format(layout=layout, read_path=read_path), encoding="utf-8")
+    compiled(tree, source, "-fsyntax-only")
