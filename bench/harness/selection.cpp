@@ -185,9 +185,13 @@ nlohmann::ordered_json describe(const WorkloadDescription& workload) {
     nlohmann::ordered_json description = {{"workload", workload.name},
                                           {"question", workload.question},
                                           {"axes", workload.axes},
+                                          {"base", nlohmann::ordered_json::object()},
                                           {"variants", nlohmann::ordered_json::array()},
                                           {"floors", nlohmann::ordered_json::array()},
                                           {"parameters", nlohmann::ordered_json::object()}};
+    for (const auto& axis : workload.policy_axes) {
+        description["base"][axis.name] = axis.default_policy;
+    }
     for (const auto& subject : workload.subjects) {
         if (subject.floor) {
             description["floors"].push_back(subject.name);

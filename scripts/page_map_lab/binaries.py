@@ -13,9 +13,6 @@ from typing import Any
 from page_map_lab import build, paths
 from page_map_lab.cli_errors import LabError, UsageError
 
-# What a variant is compared with unless the user says otherwise; each workload feels a part of it.
-BASE = {"layout": "radix", "read": "rcu_qsbr", "shootdown": "batched"}
-
 
 @dataclass(frozen=True)
 class Workload:
@@ -25,6 +22,7 @@ class Workload:
     path: Path
     question: str
     axes: tuple[str, ...]
+    base_policies: dict[str, str]  # of every axis, felt here or not: what a variant is compared with unless the user says otherwise
     variants: dict[str, dict[str, str]]  # name to its policies
     floors: tuple[str, ...]
     parameters: dict[str, Any]
@@ -37,10 +35,9 @@ class Workload:
         matching = [
             name
             for name, policies in self.variants.items()
-            if all(policies[axis] == value for axis, value in BASE.items() if axis in policies)
+            if all(self.base_policies.get(axis) == policy for axis, policy in policies.items())
         ]
-        # Names leave out defaults, so the shortest has the default on every further axis.
-        return min(matching, key=len, default=None)
+        return next(iter(matching), None)
 
     def steps(self) -> list[str]:
         """The variants that differ from the base along exactly one axis."""
@@ -67,9 +64,7 @@ class Workload:
             return []
         if not set(wanted) & set(self.axes):
             return []
-        base = self.base()
-        default = {**BASE, **(self.variants[base] if base else {})}
-        wanted = {axis: value for axis, value in {**default, **wanted}.items() if axis in self.axes}
+        wanted = {axis: value for axis, value in {**self.base_policies, **wanted}.items() if axis in self.axes}
         return [
             name
             for name, policies in self.variants.items()
@@ -116,6 +111,7 @@ def parse_description(text: str, path: Path) -> Workload:
             path=path,
             question=said.get("question", ""),
             axes=tuple(said["axes"]),
+            base_policies=dict(said["base"]),
             variants={variant["name"]: variant["policies"] for variant in said["variants"]},
             floors=tuple(said.get("floors", [])),
             parameters=said.get("parameters", {}),

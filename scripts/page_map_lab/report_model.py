@@ -15,6 +15,7 @@ from page_map_lab.records import Cell, CellKey, Record
 from page_map_lab.report_answers import Answer, answer
 from page_map_lab.statistics import median
 
+# The catalog's base. Records do not say it, and may be older than the binaries that could.
 DEFAULT_BASE = "layout:radix/read:rcu_qsbr/shootdown:batched"
 
 # Each workload in the words of whoever looks for it, in the order in which a report answers.

@@ -29,6 +29,7 @@ LAYOUTS = ("flat", "radix", "xarray")
 READS = ("spinlock", "rcu_memb", "rcu_qsbr")
 SHOOTDOWNS = ("per_page", "batched")
 BASE_POLICIES = {"layout": LAYOUTS, "read": READS, "shootdown": SHOOTDOWNS}
+BASE_VARIANT = {"layout": "radix", "read": "rcu_qsbr", "shootdown": "batched"}
 AXES = {"lookup": ("layout", "read"), "remove": ("layout", "read", "shootdown"), "replay": ("layout", "read")}
 FLOORS = {"lookup": ["floor:array"], "remove": ["floor:raw_mprotect_ranged", "floor:raw_mprotect_single"], "replay": []}
 
@@ -64,6 +65,7 @@ def describe(workload: str) -> dict:
         "workload": workload,
         "question": f"what does {workload} cost?",
         "axes": list(AXES[workload]),
+        "base": BASE_VARIANT,
         "variants": [{"name": name_of(policies), "policies": policies} for policies in variants],
         "floors": FLOORS[workload],
         "parameters": {

@@ -1,12 +1,13 @@
 """`lab list`, and what the lab understands of --describe."""
 
+import re
 from pathlib import Path
 
 import fake_benchmark
 import pytest
-from lab_process import lab
+from lab_process import ROOT, lab
 
-from page_map_lab import binaries
+from page_map_lab import binaries, report_model
 
 
 @pytest.fixture(name="folder")
@@ -75,9 +76,28 @@ def test_a_variant_off_a_default_is_a_step_and_only_its_own_name_means_it(tmp_pa
     policies = {"layout": "radix", "read": "rcu_qsbr", "shootdown": "batched"}
     name = "/".join(f"{axis}:{value}" for axis, value in policies.items())
     variants = {name + "/frames:keep": {**policies, "frames": "keep"}, name: policies}
-    made = binaries.Workload("remove", tmp_path, "", (*policies, "frames"), variants, (), {}, {}, False)
+    base = {**policies, "frames": "return"}
+    made = binaries.Workload("remove", tmp_path, "", (*policies, "frames"), base, variants, (), {}, {}, False)
     assert made.base() == name and made.steps() == [name + "/frames:keep"]
     assert made.select("layout:radix") == [name]
+
+
+def test_the_base_is_what_the_binary_says_it_is(folder: Path) -> None:
+    program = folder / "bench_lookup"
+    program.write_text(program.read_text().replace("sys.exit", 'fake_benchmark.BASE_VARIANT |= {"layout": "flat"}\nsys.exit'))
+    assert workload(folder, "lookup").base() == "layout:flat/read:rcu_qsbr"
+    assert workload(folder, "lookup").select("read:spinlock") == ["layout:flat/read:spinlock"]
+
+
+def test_records_are_compared_with_the_base_of_the_catalog() -> None:
+    """Records do not say the base of the binary that wrote them, so the scripts name it, once."""
+    variants = ROOT / "variants"
+    policies = re.search(r"using BaseVariant = Variant<(.*)>;", (variants / "catalog.hpp").read_text(encoding="utf-8"))[1].split(", ")
+    texts = [path.read_text(encoding="utf-8") for path in variants.glob("*/*.hpp")]
+    name = r"struct {} {{\n    static constexpr std::string_view name = \"(\w+)\""
+    names = [found[1] for policy in policies for text in texts if (found := re.search(name.format(policy), text))]
+    layout, read, shootdown, _ = names  # one mechanism is nobody's difference, and stands in no name
+    assert report_model.DEFAULT_BASE == f"layout:{layout}/read:{read}/shootdown:{shootdown}"
 
 
 def test_a_sweep_up_to_the_processors_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,7 @@ TEST(CommandLine, DescribePrintsTheContractAsJson) {
     const auto described = nlohmann::json::parse(launched.output);
     EXPECT_EQ(described["workload"], "toy");
     EXPECT_EQ(described["axes"], nlohmann::json({"layout"}));
+    EXPECT_EQ(described["base"]["layout"], "top");
     EXPECT_EQ(described["variants"][0]["policies"]["layout"], "top");
     EXPECT_EQ(described["floors"], nlohmann::json({"floor:stand"}));
     EXPECT_EQ(described["parameters"]["size"]["real"], nlohmann::json({1024}));
