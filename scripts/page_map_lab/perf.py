@@ -92,8 +92,13 @@ def why_not_event(event: str) -> str | None:
     )  # fmt: skip
     if tried.returncode == 0:
         return None
-    said = [line.strip() for line in tried.stderr.splitlines() if line.strip() and not line.startswith(("Run 'perf", "Usage", "event syntax"))]
-    return (said or [f"perf cannot record {event}"])[0][:160]
+    return complaint(tried.stderr) or f"perf cannot record {event}"
+
+
+def complaint(said: str) -> str:
+    """The line in which perf says what is wrong; empty where it says nothing."""
+    lines = [line.strip() for line in said.splitlines()]
+    return next((line[:160] for line in lines if line and line != "Error:" and not line.startswith(("Run 'perf", "Usage", "event syntax"))), "")
 
 
 def events_of(data: Path, fields: str, more: Iterable[str] = ()) -> list[TraceEvent]:

@@ -128,7 +128,7 @@ def measure(
         value = atomic_file.read_json(record, "the record")
         refuse_other_builds(value, record)
         progress.step_done()
-        recorder = profile_views.Recorder(session, launch, command_for, event, namespace.frequency, _marks_phases(value))
+        recorder = profile_views.Recorder(session, launch, command_for, event, namespace.frequency, _marks_phases(value), machine)
         variants = []
         for number, name in enumerate(names if why_not is None else [], 1):
             progress.show(f"perf, {name}")

@@ -26,6 +26,7 @@ TRACEPOINTS = (
     "irq_vectors:reschedule_entry", "irq_vectors:reschedule_exit",
     "lock:contention_begin", "lock:contention_end",
 )  # fmt: skip
+TRACEPOINTS_FOLDER = "/sys/kernel/tracing/events"
 Launch = Callable[[list[str], Path, str], None]
 # Makes the benchmark's command line for one variant, with a record of that name in that folder.
 CommandFor = Callable[[str, Path, str, Sequence[str]], list[str]]
@@ -66,6 +67,7 @@ class Recorder:
     event: str
     frequency: int
     marks_phases: bool
+    machine: Machine
 
     def of_variant(self, number: int, variant: str, folder: Path) -> VariantViews:
         """Records every view of one variant."""
@@ -114,12 +116,11 @@ class Recorder:
         found.views.append(View("Off the processor", [self._name(drawn)], note=note))
 
     def _trace(self, number: int, found: VariantViews, folder: Path) -> None:
-        missing = [name for name in TRACEPOINTS if not Path("/sys/kernel/tracing/events", name.replace(":", "/")).exists()]
-        usable = [name for name in TRACEPOINTS if name not in missing]
-        why = f"the kernel's tracepoints {', '.join(missing)} are not readable here (tracefs, root)" if missing else ""
-        why = why or perf.why_not_event(",".join(usable)) or ""
-        if why and not usable:
-            found.views.append(View("Timeline, time inside the phases", why_not=why))
+        usable = [name for name in TRACEPOINTS if self.machine.exists(f"{TRACEPOINTS_FOLDER}/{name.replace(':', '/')}")]
+        missing = [name for name in TRACEPOINTS if name not in usable]
+        why = perf.why_not_event(",".join(usable)) if usable else "none of them is readable here (tracefs, root)"
+        if why:
+            found.views.append(View("Timeline, time inside the phases", why_not=f"the kernel's tracepoints cannot be recorded: {why}"))
             return
         data, marks_file = folder / "trace.data", folder / "marks.json"
         # Room for every event of a removal; who is not root may lock only little memory.
