@@ -18,6 +18,7 @@ from typing import Any
 from page_map_lab import atomic_file
 from page_map_lab.cli_errors import UsageError
 from page_map_lab.host_settings import Change, value_at
+from page_map_lab.plain_types import misfit
 
 _SYSTEM = Path("/run/page_map_lab")  # emptied at boot, as the settings are
 
@@ -56,9 +57,16 @@ class Snapshot:
     def from_json(value: Any, path: Path) -> "Snapshot":
         """The snapshot that a file holds."""
         try:
-            return Snapshot(**{**value, "changes": [Change(**change) for change in value["changes"]]})
+            found = Snapshot(**{**value, "changes": [Change(**change) for change in value["changes"]]})
         except (TypeError, KeyError) as error:
-            raise UsageError(f"{path}: not a snapshot of tune-host ({error}): look at the settings in it, then remove it") from error
+            raise _not_one(path, str(error)) from error
+        if wrong := misfit(found):
+            raise _not_one(path, f"its {wrong} is of another type")
+        return found
+
+
+def _not_one(path: Path, what: str) -> UsageError:
+    return UsageError(f"{path}: not a snapshot of tune-host ({what}): look at the settings in it, then remove it")
 
 
 @dataclass(frozen=True)

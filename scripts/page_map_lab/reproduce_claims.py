@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,10 @@ def of_report(path: Path) -> list[StatedRatio]:
     """The ratios that a report.csv states."""
     try:
         with open(path, encoding="utf-8", newline="") as stream:
-            return _stated(csv.DictReader(stream))
+            text = stream.read()
+        if "\0" in text:
+            raise ValueError("a NUL is in it")
+        return _stated(csv.DictReader(io.StringIO(text, newline="")))
     except (KeyError, ValueError, csv.Error) as error:
         raise UsageError(f"{path}: not a report's table ({error}): make the report again with `lab report`") from error
 

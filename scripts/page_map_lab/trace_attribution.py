@@ -15,7 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from page_map_lab import atomic_file
+from page_map_lab.cli_errors import UsageError
 from page_map_lab.perf_script import TraceEvent, system_call_name
+from page_map_lab.plain_types import fits, misfit
 
 GRACE, LOCK, DESCHEDULED, FLUSH, INTERRUPT, CALL, OWN = KINDS = (
     "grace periods", "waiting for locks", "descheduled", "flushes", "interrupts", "system calls", "own work",
@@ -23,6 +26,8 @@ GRACE, LOCK, DESCHEDULED, FLUSH, INTERRUPT, CALL, OWN = KINDS = (
 SWITCH = "PERF_RECORD_SWITCH"
 AROUND = "around the phases"
 FILE_NAME = "attribution.json"
+ROW = {"variant": str, "phase": str, "total_ns": float, "kinds": dict[str, float]}
+LONGEST_NS = 1e18  # thirty years; not a number is below nothing
 SENT_REASON, RECEIVED_REASON = 4, 1
 # The phases in which a removal does nothing but wait.
 WAITING_PHASES = {"lock": LOCK, "grace_period": GRACE}
@@ -65,8 +70,16 @@ class Attribution:
 
 
 def read_marks(path: Path) -> list[Mark]:
-    """The marks that a benchmark wrote with --timeline."""
-    return [Mark(**mark) for mark in json.loads(path.read_text(encoding="utf-8"))["marks"]]
+    """The marks that a benchmark wrote with --timeline. Errors: usage, where the file is none of these."""
+    value = atomic_file.read_json(path, "the timeline of a benchmark")
+    try:
+        marks = [Mark(**mark) for mark in value["marks"]]
+    except (TypeError, KeyError) as error:
+        raise UsageError(f"{path}: not the timeline of a benchmark ({error}): profile again") from error
+    wrong = next((name for mark in marks if (name := misfit(mark))), None)
+    if wrong:
+        raise UsageError(f"{path}: not the timeline of a benchmark (the {wrong} of a mark is of another type): profile again")
+    return marks
 
 
 def write(path: Path, found: Attribution) -> None:
@@ -76,8 +89,30 @@ def write(path: Path, found: Attribution) -> None:
 
 def find(paths: Sequence[Path]) -> list[Attribution]:
     """The tables of every session below the folders."""
-    files = sorted({file for path in paths if path.is_dir() for file in path.rglob(FILE_NAME)})
-    return [Attribution(**json.loads(file.read_text(encoding="utf-8")), path=file) for file in files]
+    return [_read(file) for file in sorted({file for path in paths if path.is_dir() for file in path.rglob(FILE_NAME)})]
+
+
+def _read(path: Path) -> Attribution:
+    value = atomic_file.read_json(path, "the table of a profile")
+    try:
+        found = Attribution(**{**value, "path": path})
+    except TypeError as error:
+        raise _damaged(path, str(error)) from error
+    if wrong := misfit(found):
+        raise _damaged(path, f"its {wrong} is of another type")
+    if not all(_is_row(row) for row in found.rows):
+        raise _damaged(path, "a row of it is none of variant, phase, total_ns and kinds")
+    return found
+
+
+def _damaged(path: Path, what: str) -> UsageError:
+    return UsageError(f"{path}: not the table of a profile ({what}): make it again with `lab profile`, or leave its folder out")
+
+
+def _is_row(row: dict[str, Any]) -> bool:
+    if not all(name in row and fits(row[name], wanted) for name, wanted in ROW.items()):
+        return False
+    return all(0 <= nanoseconds < LONGEST_NS for nanoseconds in (row["total_ns"], *row["kinds"].values()))
 
 
 def spans_of(events: Sequence[TraceEvent]) -> list[Span]:

@@ -114,5 +114,6 @@ def test_bad_input_is_refused_in_one_line(folder: Path, measured: Path, tmp_path
     damaged.mkdir()
     (damaged / "report.csv").write_text((measured / "report" / "report.csv").read_text())
     assert reproduce(folder, damaged, tmp_path / "x").failed_with(2, "raw record is missing")
-    (damaged / "report.csv").write_text("a,b\n1,2\n")
-    assert reproduce(folder, damaged, tmp_path / "x").failed_with(2, "not a report's table")
+    for text in ("a,b\n1,2\n", (measured / "report" / "report.csv").read_text().replace("-lookup.json", "-look\0up.json")):
+        (damaged / "report.csv").write_text(text)
+        assert reproduce(folder, damaged, tmp_path / "x").failed_with(2, "not a report's table")
