@@ -141,10 +141,12 @@ def measure(
     finally:
         progress.clear()
     attributed = [row for views in variants for row in views.attribution]
+    why_no_locks = next((views.why_no_locks for views in variants if views.why_no_locks), "")
+    notes = trace_attribution.attribution_notes(attributed, why_no_locks)
     if attributed:
         host = str((value.get("host") or {}).get("name"))
         removals = sum(views.removals for views in variants)
-        found = trace_attribution.Attribution(host, workload.name, removals, attributed)
+        found = trace_attribution.Attribution(host, workload.name, removals, attributed, notes)
         trace_attribution.write(session / trace_attribution.FILE_NAME, found)
         events = [event for views in variants for event in views.trace_events]
         atomic_file.write_text(session / TIMELINE, json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}) + "\n")
@@ -154,6 +156,7 @@ def measure(
         "differences": profile_views.differences(session, variants),
         "hardware": hardware,
         "attribution": attributed,
+        "attribution_notes": notes,
         "event": event,
         "frequency": namespace.frequency,
         "why_no_perf": why_not,

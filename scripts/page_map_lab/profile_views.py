@@ -18,13 +18,14 @@ from page_map_lab import flame_graph, perf, sample_kinds, timeline, trace_attrib
 from page_map_lab.machine import Machine
 from page_map_lab.perf_script import TraceEvent
 
+LOCK_TRACEPOINTS = ("lock:contention_begin", "lock:contention_end")
 TRACEPOINTS = (
     "raw_syscalls:sys_enter", "raw_syscalls:sys_exit", "tlb:tlb_flush",
     "irq_vectors:call_function_entry", "irq_vectors:call_function_exit",
     "irq_vectors:call_function_single_entry", "irq_vectors:call_function_single_exit",
     "irq_vectors:local_timer_entry", "irq_vectors:local_timer_exit",
     "irq_vectors:reschedule_entry", "irq_vectors:reschedule_exit",
-    "lock:contention_begin", "lock:contention_end",
+    *LOCK_TRACEPOINTS,
 )  # fmt: skip
 TRACEPOINTS_FOLDER = "/sys/kernel/tracing/events"
 Launch = Callable[[list[str], Path, str], None]
@@ -50,7 +51,8 @@ class VariantViews:
     views: list[View] = field(default_factory=list)
     profile: perf.Profile | None = None
     kinds: dict[str, dict[str, float]] = field(default_factory=dict)
-    locks: list[dict[str, Any]] = field(default_factory=list)
+    locks: list[dict[str, Any]] | None = None  # None where waits for the kernel's locks were not traced, for this reason:
+    why_no_locks: str = ""
     stacks: dict[tuple[str, ...], float] = field(default_factory=dict)
     removals: int = 0
     attribution: list[dict[str, Any]] = field(default_factory=list)
@@ -120,7 +122,8 @@ class Recorder:
         missing = [name for name in TRACEPOINTS if name not in usable]
         why = perf.why_not_event(",".join(usable)) if usable else "none of them is readable here (tracefs, root)"
         if why:
-            found.views.append(View("Timeline, time inside the phases", why_not=f"the kernel's tracepoints cannot be recorded: {why}"))
+            found.why_no_locks = f"the kernel's tracepoints cannot be recorded: {why}"
+            found.views.append(View("Timeline, time inside the phases", why_not=found.why_no_locks))
             return
         data, marks_file = folder / "trace.data", folder / "marks.json"
         # Room for every event of a removal; who is not root may lock only little memory.
@@ -130,7 +133,10 @@ class Recorder:
         trace = perf.events_of(data, "comm,tid,cpu,time,event,trace", ["--show-switch-events", "--show-lost-events"])
         lost = sum("PERF_RECORD_LOST" in event.name for event in trace)
         spans = trace_attribution.spans_of(trace)
-        found.locks = lock_waits(trace)
+        if unreadable := [name for name in LOCK_TRACEPOINTS if name in missing]:
+            found.why_no_locks = f"{', '.join(unreadable)} cannot be read here (Linux 5.19 has them)"
+        else:
+            found.locks = lock_waits(trace)
         marks = trace_attribution.read_marks(marks_file)
         run = timeline.typical_run(marks)
         if not run:

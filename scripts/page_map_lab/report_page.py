@@ -148,7 +148,7 @@ class Page:
             "phases": [{"found": found, **self._about(found.row)} for found in phases],
             "phase_names": list(dict.fromkeys(name for found in phases for name in found.costs)),
             "attributions": [
-                {"removals": a.removals, "href": quote(self.index.relative(a.path)), "kinds": KINDS, "rows": a.rows}
+                {"removals": a.removals, "href": quote(self.index.relative(a.path)), "kinds": KINDS, "rows": a.rows, "notes": a.notes}
                 for a in self.attributions
                 if (a.host, a.workload) == (host.name, workload.name)
             ],

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,12 @@ GRACE, LOCK, DESCHEDULED, FLUSH, INTERRUPT, CALL, OWN = KINDS = (
 SWITCH = "PERF_RECORD_SWITCH"
 AROUND = "around the phases"
 FILE_NAME = "attribution.json"
-ROW = {"variant": str, "phase": str, "total_ns": float, "kinds": dict[str, float]}
+ROW = {"variant": str, "phase": str, "total_ns": float, "kinds": dict[str, float | None]}
 LONGEST_NS = 1e18  # thirty years; not a number is below nothing
+NO_ANSWERS = (
+    "Flushes are not told apart where none that was sent was answered by an interrupt: the machine flushes without interrupts (a hypervisor, "
+    'INVLPGB), or its interrupts cannot be traced here. Their time is in "system calls".'
+)
 SENT_REASON, RECEIVED_REASON = 4, 1
 # The phases in which a removal does nothing but wait.
 WAITING_PHASES = {"lock": LOCK, "grace_period": GRACE}
@@ -60,12 +64,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Attribution:
-    """The table of one session; `rows` hold variant, phase, total_ns and kinds."""
+    """The table of one session; `rows` hold variant, phase, total_ns and kinds, None for a kind that was not told apart; `notes` say why."""
 
     host: str
     workload: str
     removals: int
     rows: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
     path: Path = Path(FILE_NAME)
 
 
@@ -112,7 +117,7 @@ def _damaged(path: Path, what: str) -> UsageError:
 def _is_row(row: dict[str, Any]) -> bool:
     if not all(name in row and fits(row[name], wanted) for name, wanted in ROW.items()):
         return False
-    return all(0 <= nanoseconds < LONGEST_NS for nanoseconds in (row["total_ns"], *row["kinds"].values()))
+    return all(nanoseconds is None or 0 <= nanoseconds < LONGEST_NS for nanoseconds in (row["total_ns"], *row["kinds"].values()))
 
 
 def spans_of(events: Sequence[TraceEvent]) -> list[Span]:
@@ -175,6 +180,22 @@ def _flushes(sent: Iterable[TraceEvent], spans: Sequence[Span]) -> list[Span]:
     return found
 
 
+def tells_flushes_apart(spans: Iterable[Span]) -> bool:
+    """Whether it is known how long flushes took: some of those that were sent had an answer, or none was sent."""
+    flushes = [span for span in spans if span.kind == FLUSH]
+    return not flushes or any(span.ended_ns > span.started_ns for span in flushes)
+
+
+def attribution_notes(rows: Iterable[dict[str, Any]], why_no_locks: str = "") -> list[str]:
+    """What has to be said of rows in which a kind was not told apart, or the kernel's own locks were not traced."""
+    notes = [NO_ANSWERS] if any(row["kinds"][FLUSH] is None for row in rows) else []
+    if why_no_locks:
+        notes.append(
+            f'"waiting for locks" is without the kernel\'s own, which were not traced ({why_no_locks}): they are in "system calls" or "descheduled".'
+        )
+    return notes
+
+
 def attribute(started_ns: int, ended_ns: int, spans: Iterable[Span]) -> dict[str, int]:
     """How the nanoseconds of an interval of one thread divide into KINDS; they add up to it."""
     changes: list[tuple[int, int, str]] = []
@@ -226,6 +247,9 @@ def attribution_rows(variant: str, marks: Sequence[Mark], spans: Sequence[Span])
         for name, found in {**phases, AROUND: outside}.items()
         if removals
     ]
+    if not tells_flushes_apart(spans):
+        for row in rows:
+            row["kinds"][FLUSH] = None
     return removals, rows
 
 

@@ -1,16 +1,32 @@
 """What `lab profile` records of one variant, with a perf that is none: what may not be recorded costs its own view and no other."""
 
+import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_perf
 import pytest
 
+from page_map_lab import profile_page, trace_attribution
 from page_map_lab.machine import Machine
 from page_map_lab.profile_views import TRACEPOINTS, TRACEPOINTS_FOLDER, Recorder, VariantViews
 
 VARIANT = "layout:radix"
+MARKS = [
+    asdict(trace_attribution.Mark("remove", name, "initiator", 1, 100, 5_000_001_000, 5_000_003_000)) for name in ("removal", "flush")
+]
+TRACE = """\
+initiator 100 [000] 5.000001000: raw_syscalls:sys_enter: NR 10 (7f, 1000, 0, 0, 0, 0)
+initiator 100 [000] 5.000001200: tlb:tlb_flush: pages:1 reason:remote ipi send (4)
+initiator 100 [000] 5.000002000: raw_syscalls:sys_exit: NR 10 = 0
+"""
+WAIT = """\
+initiator 100 [000] 5.000002100: lock:contention_begin: 0xff (flags=WRITE)
+initiator 100 [000] 5.000002600: lock:contention_end: 0xff (ret=0)
+"""
 
 
 def launch(command: list[str], folder: Path, what: str) -> None:
@@ -21,7 +37,7 @@ def launch(command: list[str], folder: Path, what: str) -> None:
 
 @pytest.fixture(name="record")
 def fixture_record(tmp_path: Path) -> Callable[[Machine], VariantViews]:
-    """Records every view of one variant of a workload without phases, on a machine with those files."""
+    """Records every view of one variant, whose removal is of MARKS, on a machine with those files."""
 
     def record(machine: Machine) -> VariantViews:
         folder = tmp_path / "session" / "variant"
@@ -29,7 +45,7 @@ def fixture_record(tmp_path: Path) -> Callable[[Machine], VariantViews]:
 
         def command_for(variant: str, below: Path, name: str, more: list[str]) -> list[str]:
             if "--timeline" in more:
-                Path(more[more.index("--timeline") + 1]).write_text('{"marks": []}', encoding="utf-8")
+                Path(more[more.index("--timeline") + 1]).write_text(json.dumps({"marks": MARKS}), encoding="utf-8")
             return ["bench", variant, str(below / name), *more]
 
         return Recorder(tmp_path / "session", launch, command_for, "cpu-clock", 99, False, machine).of_variant(1, VARIANT, folder)
@@ -48,6 +64,18 @@ def traceable(root: Path, *without: str) -> Machine:
 def why_not(views: VariantViews) -> dict[str, str]:
     """The views that could not be had, and why."""
     return {view.title: view.why_not for view in views.views if view.why_not}
+
+
+def page_of(views: VariantViews) -> str:
+    """The page of a session of that variant alone."""
+    rows = views.attribution
+    measured = {
+        "record": {"cells": [{"variant": VARIANT, "parameters": {}, "score": {"unit": "ns"}, "repetitions": []}]}, "variants": [views],
+        "differences": [], "hardware": [], "attribution": rows, "attribution_notes": trace_attribution.attribution_notes(rows, views.why_no_locks),
+        "event": "cpu-clock", "frequency": 99, "why_no_perf": None, "arguments": [], "timeline": None,
+    }  # fmt: skip
+    workload = SimpleNamespace(name="remove", question="How fast?", score=SimpleNamespace(metric="ns"))
+    return profile_page.page(workload, [VARIANT], measured, {})  # type: ignore[arg-type]
 
 
 TIMELINE = "Timeline, time inside the phases"
@@ -76,3 +104,30 @@ def test_tracepoints_that_perf_may_not_record_cost_the_timeline_alone(
     fake_perf.install(tmp_path, monkeypatch, refuses="raw_syscalls:sys_enter")
     found = record(traceable(tmp_path / "machine"))
     assert list(why_not(found)) == [TIMELINE] and "No permission to enable this event." in why_not(found)[TIMELINE]
+    assert f"{VARIANT}: not measured: " in page_of(found) and f"{VARIANT}: none." not in page_of(found)
+
+
+def test_a_flush_without_an_answer_is_said_to_be_not_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: Callable[[Machine], VariantViews]
+) -> None:
+    tools = fake_perf.install(tmp_path, monkeypatch)
+    (tools / "script-trace").write_text(TRACE, encoding="utf-8")
+    page = page_of(record(traceable(tmp_path / "machine")))
+    assert page.count('<td class="number">not told apart') == 2 and "the machine flushes without interrupts" in page
+
+
+@pytest.mark.parametrize(
+    ("trace", "without", "words"),
+    [
+        (TRACE, (), f"{VARIANT}: none."),
+        (TRACE + WAIT, (), f"{VARIANT}, initiator: 1 waits, 0.5 us in all"),
+        (TRACE, ("lock:contention_begin", "lock:contention_end"), f"{VARIANT}: not measured: lock:contention_begin, lock:contention_end cannot be"),
+    ],
+)
+def test_no_wait_for_the_kernels_locks_is_told_from_none_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: Callable[[Machine], VariantViews], trace: str, without: tuple[str, ...], words: str
+) -> None:
+    tools = fake_perf.install(tmp_path, monkeypatch)
+    (tools / "script-trace").write_text(trace, encoding="utf-8")
+    page = page_of(record(traceable(tmp_path / "machine", *without)))
+    assert words in page and ("which were not traced" in page) == bool(without)

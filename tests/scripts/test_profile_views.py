@@ -138,6 +138,17 @@ def test_the_kinds_of_a_phase_add_up_to_it(events: list[TraceEvent]) -> None:
     assert found[trace_attribution.AROUND]["total_ns"] == 200
 
 
+def test_flushes_that_nobody_answered_are_not_told_apart_rather_than_free(events: list[TraceEvent]) -> None:
+    spans = trace_attribution.spans_of([event for event in events if not event.name.startswith("irq_vectors")])
+    removals, rows = trace_attribution.attribution_rows("v", MARKS, spans)
+    found = {row["phase"]: row["kinds"] for row in rows}
+    assert removals == 1 and all(kinds[FLUSH] is None for kinds in found.values()) and found["flush"][CALL] == 500
+    assert "without interrupts" in trace_attribution.attribution_notes(rows)[0]
+    without = trace_attribution.spans_of([event for event in events if event.name != "tlb:tlb_flush"])
+    none_sent = trace_attribution.attribution_rows("v", MARKS, without)[1]
+    assert all(row["kinds"][FLUSH] == 0 for row in none_sent) and not trace_attribution.attribution_notes(none_sent)
+
+
 def test_what_is_waited_for_is_what_the_marks_say_and_not_what_the_system_call_is_called(events: list[TraceEvent]) -> None:
     rows = {row["phase"]: row for row in trace_attribution.attribution_rows("v", MARKS, trace_attribution.spans_of(events))[1]}
     assert rows["lock"]["kinds"] == {**dict.fromkeys(KINDS, 0), LOCK: 20}, "spinning calls nobody"

@@ -188,7 +188,19 @@ def test_a_profiles_table_stands_beside_the_records(tmp_path: Path) -> None:
     trace_attribution.write(folder / "session" / trace_attribution.FILE_NAME, found)
     assert report(folder, "--out", tmp_path / "out", "--formats", "html").code == 0
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "from a trace of 5 removals" in page and "777.0" in page and "takes a trace" not in page
+    assert "from a trace of 5 removals" in page and "777.0" in page and "takes a trace" not in page and "told apart" not in page
+
+
+def test_a_kind_that_a_profile_did_not_tell_apart_is_no_zero_and_an_old_table_is_read(tmp_path: Path) -> None:
+    folder = synthetic.write({"remove.json": synthetic.remove_launch(synthetic.Noise(np.random.default_rng(1)), 0)}, tmp_path / "run")
+    rows = [{"variant": "layout:radix", "phase": "flush", "total_ns": 9.0, "kinds": {**dict.fromkeys(trace_attribution.KINDS, 0.0), "flushes": None}}]
+    table = {"host": synthetic.HOST["name"], "workload": "remove", "removals": 5, "rows": rows}
+    for name, more in (("new", {"notes": trace_attribution.attribution_notes(rows)}), ("old", {})):
+        (folder / name).mkdir()
+        (folder / name / trace_attribution.FILE_NAME).write_text(json.dumps({**table, **more}), encoding="utf-8")
+    assert report(folder, "--out", tmp_path / "out", "--formats", "html").code == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count('<td class="n">not told apart</td>') == 2 and page.count("the machine flushes without interrupts") == 1
 
 
 def test_expected_and_counted_interrupts_are_a_table(two_node: Path, page: str) -> None:
