@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from page_map_lab.records import Cell, CellKey, Repetition
-from page_map_lab.report_model import HostReport, Row, WorkloadReport, metric_of, phase_costs
+from page_map_lab.report_model import Row, WorkloadReport, metric_of, phase_costs
 from page_map_lab.statistics import median
 
 SENT = "tlb_flush_remote_sent_intent"
@@ -104,6 +104,7 @@ class ShootdownRow:
     key: CellKey
     variant: str
     cells: tuple[Cell, ...]
+    countable: bool
     expected: float | None = None
     counted: float | None = None
     operations: int = 0
@@ -136,6 +137,8 @@ class ShootdownRow:
     @property
     def verdict(self) -> str:
         """Whether the two agree, as far as that was proven."""
+        if not self.countable:
+            return "not countable here"
         if self.deviation is None:
             return "no proof"
         if self.returns_memory:
@@ -144,11 +147,35 @@ class ShootdownRow:
         return agrees if self.excluded_share <= MOST_EXCLUDED else f"{agrees}, too many excluded"
 
 
-def counts_interrupts(host: HostReport) -> tuple[bool, str]:
-    """Whether this machine shoots down with interrupts at all, and what it is said to do."""
-    mechanism = host.facts.get("tlb_mechanism")
-    name = str(mechanism.get("value") if isinstance(mechanism, dict) else mechanism or "unknown")
-    return name in INTERRUPT_MECHANISMS or name == "unknown", name
+@dataclass(frozen=True)
+class Mechanism:
+    """How a machine shoots down, and how that is known."""
+
+    name: str
+    why: str
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether victims are interrupted, so that there is something to count."""
+        return self.name in (*INTERRUPT_MECHANISMS, "unknown")
+
+
+def mechanism_of(facts: dict[str, Any]) -> Mechanism:
+    """What a host's facts say of its shootdowns."""
+    found = facts.get("tlb_mechanism")
+    if not isinstance(found, dict):
+        return Mechanism(str(found or "unknown"), "")
+    return Mechanism(str(found.get("value") or "unknown"), str(found.get("why") or ""))
+
+
+def shootdown_summary(rows: Sequence[ShootdownRow], mechanism: Mechanism) -> str:
+    """How many cells agree, or why nobody can tell, in one sentence."""
+    if not mechanism.interrupts:
+        why = f" ({mechanism.why.rstrip('.')})" if mechanism.why else ""
+        return f"Here interrupts cannot be counted, since the mechanism is {mechanism.name}{why}: the expected stand alone."
+    judged = [row for row in rows if not row.returns_memory]
+    agree, excluded, trials = sum(r.agrees for r in judged), sum(r.trials_excluded for r in rows), sum(r.trials for r in rows)
+    return f"Here {agree} of {len(judged)} cells agree, and {excluded} of {trials} trials are excluded."
 
 
 def shootdown_table(workloads: Iterable[WorkloadReport]) -> list[ShootdownRow]:
@@ -167,7 +194,7 @@ def _has_both(row: Row) -> bool:
 
 
 def _shootdown_row(row: Row) -> ShootdownRow:
-    made = ShootdownRow(row.key, row.variant, row.cells)
+    made = ShootdownRow(row.key, row.variant, row.cells, mechanism_of(row.cells[0].record.host).interrupts)
     counts, discards = COUNTED_AND_DISCARDED[row.key.workload]
     expected = counted = 0.0
     for cell in row.cells:
@@ -176,7 +203,7 @@ def _shootdown_row(row: Row) -> ShootdownRow:
             metrics = repetition.metrics
             operations = float(metrics.get(counts) or 0)
             discarded = int(metrics.get(discards) or 0)
-            why = _why_no_proof(repetition, metrics, operations)
+            why = _why_no_proof(repetition, metrics, operations, made.countable)
             kept = 0 if why else int(operations) if row.key.workload == "remove" else 1
             lost = max(discarded, 1) if why and row.key.workload == "remove" else discarded + bool(why)
             made.trials += kept + lost
@@ -189,16 +216,18 @@ def _shootdown_row(row: Row) -> ShootdownRow:
             made.operations += int(operations)
             made.away += float(metrics.get("victims_away_per_operation") or 0) * operations
             expected += metrics["expected_interrupts_per_operation"] * operations
-            counted += metrics["interrupts_per_operation"] * operations
+            counted += metrics["interrupts_per_operation"] * operations if made.countable else 0.0
     if made.operations:
         made.expected, made.counted, made.away = (value / made.operations for value in (expected, counted, made.away))
+    if not made.countable:
+        made.counted = None
     return made
 
 
-def _why_no_proof(repetition: Repetition, metrics: dict[str, Any], operations: float) -> str:
+def _why_no_proof(repetition: Repetition, metrics: dict[str, Any], operations: float, countable: bool) -> str:
     if repetition.excluded is not None:
         return repetition.excluded
-    if metrics.get("interrupts_per_operation") is None or metrics.get("expected_interrupts_per_operation") is None:
+    if metrics.get("expected_interrupts_per_operation") is None or (countable and metrics.get("interrupts_per_operation") is None):
         return "interrupts were not counted"
     missed = float(metrics.get("operations_discarded") or 0)
     if "victims_away_per_operation" not in metrics and missed > 0:

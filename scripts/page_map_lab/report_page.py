@@ -20,9 +20,9 @@ from page_map_lab.report_answers import SURE, TIED, UNCOMPARED, UNDECIDED
 from page_map_lab.report_attribution import (
     AGREEMENT,
     MOST_EXCLUDED,
-    ShootdownRow,
-    counts_interrupts,
+    mechanism_of,
     phase_table,
+    shootdown_summary,
     shootdown_table,
 )
 from page_map_lab.report_model import HostReport, Row, WorkloadReport
@@ -95,14 +95,12 @@ class Page:
         return list(found.values())
 
     def _host(self, host: HostReport, gallery: Gallery) -> dict[str, Any]:
-        counts, mechanism = counts_interrupts(host)
         return {
             "name": host.name,
             "facts": report_machine.facts(host),
             "flags": report_machine.flags(host),
             "missing": gallery.missing,
-            "mechanism": mechanism,
-            "counts_interrupts": counts,
+            "mechanism": mechanism_of(host.facts).name,
             "machine_pictures": [self._picture(picture) for picture in gallery.of_machine],
             "workloads": [self._workload(host, workload, gallery) for workload in host.workloads],
             "records": [
@@ -163,7 +161,7 @@ class Page:
                 }
                 for found in shootdowns
             ],
-            "shootdown_summary": shootdown_summary(shootdowns),
+            "shootdown_summary": shootdown_summary(shootdowns, mechanism_of(host.facts)),
         }
 
     def _about(self, row: Row) -> dict[str, Any]:
@@ -260,13 +258,6 @@ def interval(of: Any) -> str:
 
 def _anchor(host: HostReport, workload: WorkloadReport) -> str:
     return f"{host.name}-{workload.name}"
-
-
-def shootdown_summary(rows: Sequence[ShootdownRow]) -> str:
-    """How many cells agree, in one sentence."""
-    judged = [row for row in rows if not row.returns_memory]
-    agree, excluded, trials = sum(r.agrees for r in judged), sum(r.trials_excluded for r in rows), sum(r.trials for r in rows)
-    return f"Here {agree} of {len(judged)} cells agree, and {excluded} of {trials} trials are excluded."
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from page_map_lab.compare_cells import launch_score
 from page_map_lab.latencies import tails
 from page_map_lab.record_flags import MARK
 from page_map_lab.records import Cell, CellKey
-from page_map_lab.report_attribution import counts_interrupts, phase_table, shootdown_table
+from page_map_lab.report_attribution import mechanism_of, phase_table, shootdown_table
 from page_map_lab.report_model import HostReport, counter_name
 from page_map_lab.statistics import median
 
@@ -199,7 +199,7 @@ def shootdown_rows(hosts: Sequence[HostReport], index: RecordIndex) -> Iterable[
             yield {
                 "host": host.name,
                 "workload": row.key.workload,
-                "mechanism": counts_interrupts(host)[1],
+                "mechanism": mechanism_of(host.facts).name,
                 "variant": row.variant,
                 "parameters": parameters_of(row.key),
                 "expected_interrupts": row.expected,

@@ -215,13 +215,14 @@ def test_expected_and_counted_interrupts_are_a_table(two_node: Path, page: str) 
     assert "Expected and counted interrupts" in page
 
 
-def judged(workload: str, variant: str, *repetitions: dict[str, Any]) -> report_attribution.ShootdownRow:
+def judged(workload: str, variant: str, *repetitions: dict[str, Any], mechanism: str = "ipi") -> report_attribution.ShootdownRow:
     """The line of one cell whose repetitions have those metrics; "excluded" among them says why one may not be used."""
     made = synthetic.cell(workload, variant, {"pages": 8}, [1.0] * len(repetitions))
     for repetition, metrics in zip(made["repetitions"], repetitions, strict=True):
         repetition["excluded"] = metrics.get("excluded")
         repetition["metrics"] = {name: value for name, value in metrics.items() if name != "excluded"}
-    record = records._build(Path("r.json"), synthetic.record([made]), plain=False)
+    host = {**synthetic.HOST, "tlb_mechanism": {"value": mechanism, "why": "tried"}}
+    record = records._build(Path("r.json"), synthetic.record([made], host=host), plain=False)
     return report_attribution.shootdown_table(report_model.build([record])[0].workloads)[0]
 
 
@@ -235,6 +236,25 @@ def test_interrupts_agree_where_victims_are_proven_to_have_been_at_work() -> Non
     differs = judged("shootdown", "shootdown:batched", PROVEN)
     assert differs.verdict == "differ" and differs.deviation == pytest.approx(-0.1) and differs.away == 0.25
     assert judged("shootdown", "shootdown:batched", {**PROVEN, "interrupts_per_operation": 0.96}).verdict == "agree"
+
+
+def test_where_nobody_is_interrupted_nothing_is_counted_and_nothing_excluded_for_it(tmp_path: Path) -> None:
+    uncounted = {**PROVEN, "interrupts_per_operation": None}
+    found = judged("shootdown", "shootdown:batched", uncounted, {**uncounted, "excluded": "slept"}, mechanism="without_interrupts")
+    assert (found.verdict, found.expected, found.counted, found.trials, found.trials_excluded) == ("not countable here", 1.0, None, 2, 1)
+    assert judged("shootdown", "shootdown:batched", PROVEN, mechanism="broadcast").verdict == "not countable here"
+    assert judged("shootdown", "shootdown:batched", uncounted).verdict == "no proof"
+    why = {"value": "without_interrupts", "why": "16 revocations brought 0 interrupts"}
+    launch = synthetic.shootdown_launch(synthetic.Noise(np.random.default_rng(1)), 0)
+    launch["host"] = {**synthetic.HOST, "tlb_mechanism": why}
+    for repetition in (repetition for cell in launch["cells"] for repetition in cell["repetitions"]):
+        repetition["metrics"]["interrupts_per_operation"] = None
+    folder = synthetic.write({"shootdown.json": launch}, tmp_path / "run")
+    assert report(folder, "--out", tmp_path / "out", "--formats", "html,md").code == 0
+    for name in ("report.html", "report.md"):
+        page = (tmp_path / "out" / name).read_text(encoding="utf-8")
+        assert "cannot be counted, since the mechanism is without_interrupts (16 revocations brought 0 interrupts)" in page
+        assert "cells agree" not in page and "not countable here" in page
 
 
 def test_attempts_that_were_thrown_away_are_excluded_and_listed() -> None:
