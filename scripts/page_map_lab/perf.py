@@ -64,8 +64,8 @@ class Control:
 
     @property
     def of_perf(self) -> list[str]:
-        """perf's options: begin switched off, by the clock of the benchmark's own marks."""
-        return ["-D", "-1", "-k", "CLOCK_MONOTONIC", "--control", f"fifo:{self.commands},{self.answers}"]
+        """perf's options: begin switched off. In one word each, since `perf mem` and `perf c2c` pass on only such as they are."""
+        return ["--delay=-1", f"--control=fifo:{self.commands},{self.answers}"]
 
     @property
     def of_benchmark(self) -> list[str]:
@@ -75,7 +75,13 @@ class Control:
 
 def record_command(data: Path, events: list[str], control: Control, command: list[str]) -> list[str]:
     """The command line that runs a benchmark under perf; `events` are perf's options for what to record."""
-    return ["perf", "record", "-q", *control.of_perf, *events, "-o", str(data), "--", *command, *control.of_benchmark]
+    # By the clock of the benchmark's own marks.
+    return switched_command(["record", "-q", "--clockid=CLOCK_MONOTONIC", *events], data, control, command)
+
+
+def switched_command(words: list[str], target: Path, control: Control, command: list[str]) -> list[str]:
+    """The command line that runs a benchmark under any of perf's commands that record: its steady state goes into the target."""
+    return ["perf", *words, *control.of_perf, f"--output={target}", "--", *command, *control.of_benchmark]
 
 
 def sampling(event: str, frequency: int) -> list[str]:
@@ -86,19 +92,26 @@ def sampling(event: str, frequency: int) -> list[str]:
 
 def why_not_event(event: str) -> str | None:
     """Why perf cannot record an event here; None when it can."""
+    return why_not(["record", "-q", "-e", event])
+
+
+def why_not(words: list[str]) -> str | None:
+    """Why a command of perf's cannot record here; None when it can."""
     tried = subprocess.run(
-        ["perf", "record", "-q", "-e", event, "-o", "/dev/null", "--", "true"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        ["perf", *words, "--output=/dev/null", "--", "true"], capture_output=True, text=True, timeout=60, check=False
+    )
     if tried.returncode == 0:
         return None
-    return complaint(tried.stderr) or f"perf cannot record {event}"
+    lines = [line.strip() for line in tried.stderr.splitlines()]
+    said = (line for line in lines if line and line != "Error:" and not line.startswith(("Run 'perf", "Usage", "event syntax")))
+    return next(said, f"perf {' '.join(words)} fails")[:160]
 
 
-def complaint(said: str) -> str:
-    """The line in which perf says what is wrong; empty where it says nothing."""
-    lines = [line.strip() for line in said.splitlines()]
-    return next((line[:160] for line in lines if line and line != "Error:" and not line.startswith(("Run 'perf", "Usage", "event syntax"))), "")
+def report(name: str, data: Path) -> str:
+    """What `perf NAME report` says of a file that `perf NAME record` wrote."""
+    command = ["perf", name, "report", "--stdio", "-i", str(data)]
+    said = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False)
+    return said.stdout if said.returncode == 0 else f"perf failed: {said.stderr.strip()}\n"
 
 
 def events_of(data: Path, fields: str, more: Iterable[str] = ()) -> list[TraceEvent]:

@@ -136,8 +136,6 @@ def measure(
             folder.mkdir()
             variants.append(recorder.of_variant(number, name, folder))
             progress.step_done()
-        first = command_for(names[0], session, "record-under-hardware-views.json", [])
-        hardware = profile_views.hardware_views(session, machine, first) if why_not is None else []
     finally:
         progress.clear()
     attributed = [row for views in variants for row in views.attribution]
@@ -154,7 +152,7 @@ def measure(
         "record": value,
         "variants": variants,
         "differences": profile_views.differences(session, variants),
-        "hardware": hardware,
+        "hardware": profile_views.hardware_views(machine),
         "attribution": attributed,
         "attribution_notes": notes,
         "event": event,

@@ -5,7 +5,7 @@ from typing import Any
 
 import jinja2
 
-from page_map_lab import sample_kinds, trace_attribution
+from page_map_lab import profile_views, sample_kinds, trace_attribution
 from page_map_lab.binaries import Workload
 
 TEMPLATE = Path(__file__).parent / "templates"
@@ -106,4 +106,5 @@ def page(workload: Workload, names: list[str], measured: dict[str, Any], gate: d
         counters=counter_rows(record),
         kinds=sample_kinds.KINDS,
         traced_kinds=trace_attribution.KINDS,
+        hardware_titles=list(profile_views.HARDWARE_VIEWS),
     )

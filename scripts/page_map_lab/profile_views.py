@@ -7,7 +7,6 @@ checks are in none of them.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from page_map_lab import flame_graph, perf, sample_kinds, timeline, trace_attribution
+from page_map_lab.cli_errors import CheckFailedError, LabError
 from page_map_lab.machine import Machine
 from page_map_lab.perf_script import TraceEvent
 
@@ -28,6 +28,12 @@ TRACEPOINTS = (
     *LOCK_TRACEPOINTS,
 )  # fmt: skip
 TRACEPOINTS_FOLDER = "/sys/kernel/tracing/events"
+# What takes hardware counters: the title of each view, and perf's command for it.
+HARDWARE_VIEWS = {
+    "False sharing (perf c2c)": ["c2c", "record", "-q"],
+    "Memory sampling (perf mem)": ["mem", "record", "-q"],
+    "Top-down levels (perf stat)": ["stat", "--topdown"],
+}
 Launch = Callable[[list[str], Path, str], None]
 # Makes the benchmark's command line for one variant, with a record of that name in that folder.
 CommandFor = Callable[[str, Path, str, Sequence[str]], list[str]]
@@ -77,12 +83,32 @@ class Recorder:
         self._samples(found, folder)
         self._off_cpu(found, folder)
         self._trace(number, found, folder)
+        if self.machine.has_pmu():
+            found.views += [self._hardware(title, words, variant, folder) for title, words in HARDWARE_VIEWS.items()]
         return found
 
     def _record(self, data: Path, events: list[str], variant: str, *more: str) -> None:
         with perf.Control(data.parent) as control:
             command = self.command_for(variant, data.parent, f"record-under-{data.stem}.json", more)
             self.launch(perf.record_command(data, events, control, command), data.parent, f"{variant}, {data.stem}")
+
+    def _hardware(self, title: str, words: list[str], variant: str, folder: Path) -> View:
+        if why := perf.why_not(words):
+            return View(title, why_not=f"this processor cannot: {why}")
+        name, counts = words[0], words[0] == "stat"
+        text = folder / f"{name}.txt"
+        target = text if counts else folder / f"{name}.data"
+        with perf.Control(folder) as control:
+            command = self.command_for(variant, folder, f"record-under-{name}.json", [])
+            try:
+                self.launch(perf.switched_command(words, target, control, command), folder, f"{variant}, perf {name}")
+            except CheckFailedError:
+                raise
+            except LabError as error:
+                return View(title, why_not=str(error))
+        if not counts:
+            text.write_text(perf.report(name, target), encoding="utf-8")
+        return View(title, [self._name(text)])
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.session).as_posix()
@@ -191,30 +217,9 @@ def differences(session: Path, variants: Sequence[VariantViews]) -> list[View]:
     return views
 
 
-def hardware_views(session: Path, machine: Machine, command: list[str]) -> list[View]:
-    """Sharing of cache lines, memory sampling and top-down levels, where the processor can; else the reason."""
-    wanted = (
-        ("False sharing (perf c2c)", ["perf", "c2c", "record", "-q", "-o"], ["perf", "c2c", "report", "--stdio", "-i"], "c2c"),
-        ("Memory sampling (perf mem)", ["perf", "mem", "record", "-q", "-o"], ["perf", "mem", "report", "--stdio", "-i"], "mem"),
-        ("Top-down levels (perf stat)", ["perf", "stat", "--topdown", "-o"], None, "topdown"),
-    )
-    if not machine.has_pmu():
-        why = "this machine shows no PMU (most virtual machines hide it): run on bare metal, or give the guest a virtual PMU"
-        return [View(title, why_not=why) for title, *_ in wanted]
-    views = []
-    for title, record, report, name in wanted:
-        target = session / (f"{name}.data" if report else f"{name}.txt")
-        done = _run([*record, str(target), "--", *command])
-        if done.returncode == 0 and report:
-            done = _run([*report, str(target)])
-            (session / f"{name}.txt").write_text(done.stdout, encoding="utf-8")
-        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        if done.returncode:
-            views.append(View(title, why_not=f"this processor cannot: {said[0] if said else 'perf failed'}"))
-        else:
-            views.append(View(title, [f"{name}.txt"], note="The first variant, whole process: perf switches these on for all of it."))
-    return views
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300, check=False)
+def hardware_views(machine: Machine) -> list[View]:
+    """What takes hardware counters, with the reason, where none of it can be had; nothing where each variant is to be tried."""
+    if machine.has_pmu():
+        return []
+    why = "this machine shows no PMU (most virtual machines hide it): run on bare metal, or give the guest a virtual PMU"
+    return [View(title, why_not=why) for title in HARDWARE_VIEWS]

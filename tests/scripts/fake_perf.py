@@ -45,13 +45,16 @@ def main(arguments: list[str]) -> int:
     if any(word in " ".join(own) for word in os.environ["FAKE_PERF_REFUSES"].split()):
         sys.stderr.write("Error:\nNo permission to enable this event.\n")
         return 255
-    if "-o" in own:
-        Path(own[own.index("-o") + 1]).write_text("recorded\n", encoding="utf-8")
+    for word in own:
+        if word.startswith("--output="):
+            Path(word.removeprefix("--output=")).write_text(f"recorded by perf {own[0]}\n", encoding="utf-8")
+        if word.startswith("--control=fifo:"):
+            assert all(Path(fifo).is_fifo() for fifo in word.removeprefix("--control=fifo:").split(","))
     if own[0] == "script":
         said = folder / f"script-{Path(own[own.index('-i') + 1]).stem}"
         sys.stdout.write(said.read_text(encoding="utf-8") if said.exists() else "")
     elif "report" in own:
-        sys.stdout.write("what perf found\n")
+        sys.stdout.write(f"what perf {own[0]} found\n")
     return 0
 
 

@@ -11,8 +11,9 @@ import fake_perf
 import pytest
 
 from page_map_lab import profile_page, trace_attribution
+from page_map_lab.cli_errors import LabError
 from page_map_lab.machine import Machine
-from page_map_lab.profile_views import TRACEPOINTS, TRACEPOINTS_FOLDER, Recorder, VariantViews
+from page_map_lab.profile_views import HARDWARE_VIEWS, TRACEPOINTS, TRACEPOINTS_FOLDER, Recorder, VariantViews
 
 VARIANT = "layout:radix"
 MARKS = [
@@ -32,7 +33,8 @@ initiator 100 [000] 5.000002600: lock:contention_end: 0xff (ret=0)
 def launch(command: list[str], folder: Path, what: str) -> None:
     """Runs perf for its own part: there is no benchmark below it."""
     assert folder.is_dir() and what.startswith(VARIANT)
-    subprocess.run(command, check=True)
+    if subprocess.run(command, check=False).returncode:
+        raise LabError(f"{what} cannot be profiled")
 
 
 @pytest.fixture(name="record")
@@ -131,3 +133,37 @@ def test_no_wait_for_the_kernels_locks_is_told_from_none_measured(
     (tools / "script-trace").write_text(trace, encoding="utf-8")
     page = page_of(record(traceable(tmp_path / "machine", *without)))
     assert words in page and ("which were not traced" in page) == bool(without)
+
+
+def with_pmu(root: Path) -> Machine:
+    """A machine with a PMU whose tracepoints are closed."""
+    (root / "sys/bus/event_source/devices/cpu").mkdir(parents=True)
+    return Machine(root)
+
+
+def test_what_takes_hardware_counters_is_recorded_of_the_variant_while_it_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: Callable[[Machine], VariantViews]
+) -> None:
+    tools = fake_perf.install(tmp_path, monkeypatch)
+    found = record(with_pmu(tmp_path / "machine"))
+    views = {view.title: view for view in found.views if view.title in HARDWARE_VIEWS}
+    assert list(views) == list(HARDWARE_VIEWS) and not any(view.why_not for view in views.values())
+    texts = {name: (tmp_path / "session" / "variant" / f"{name}.txt").read_text() for name in ("c2c", "mem", "stat")}
+    assert texts == {"c2c": "what perf c2c found\n", "mem": "what perf mem found\n", "stat": "recorded by perf stat\n"}
+    folder = tmp_path / "session" / "variant"
+    fifos = f"{folder / 'control.fifo'},{folder / 'answers.fifo'}"
+    for words, target in zip(HARDWARE_VIEWS.values(), ("c2c.data", "mem.data", "stat.txt"), strict=True):
+        benchmark = ["bench", VARIANT, str(folder / f"record-under-{words[0]}.json"), "--profiler-control", fifos]
+        assert [*words, "--delay=-1", f"--control=fifo:{fifos}", f"--output={folder / target}", "--", *benchmark] in fake_perf.calls(tools)
+    page = page_of(found)
+    assert all(f"{title}: {VARIANT}</h3>" in page for title in HARDWARE_VIEWS) and 'href="variant/c2c.txt"' in page
+
+
+def test_what_the_processor_cannot_count_is_said_of_that_view_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: Callable[[Machine], VariantViews]
+) -> None:
+    fake_perf.install(tmp_path, monkeypatch, refuses="c2c stat.txt")
+    why = why_not(record(with_pmu(tmp_path / "machine")))
+    assert list(why) == [TIMELINE, "False sharing (perf c2c)", "Top-down levels (perf stat)"]
+    assert why["Top-down levels (perf stat)"] == f"{VARIANT}, perf stat cannot be profiled"
+    assert why["False sharing (perf c2c)"] == "this processor cannot: No permission to enable this event."

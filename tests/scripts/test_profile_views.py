@@ -192,7 +192,7 @@ def test_waits_for_the_kernels_locks_are_summed_by_role(events: list[TraceEvent]
 
 
 def test_what_takes_a_pmu_is_named_with_the_reason(tmp_path) -> None:
-    views = hardware_views(tmp_path, Machine(tmp_path), ["true"])
+    views = hardware_views(Machine(tmp_path))
     assert [bool(view.why_not) and not view.files for view in views] == [True] * 3
     assert all("no PMU" in view.why_not for view in views)
 
