@@ -14,7 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from page_map_lab.pictures import FLOOR, INK, MUTED, Picture, finish, new_figure, picture_label, slug, sources_of
-from page_map_lab.records import CellKey
+from page_map_lab.records import Cell, CellKey
 from page_map_lab.report_model import Row, WorkloadReport, counter_name, steps_away
 from page_map_lab.statistics import FASTER, SLOWER, median
 
@@ -156,6 +156,16 @@ def counters_per_operation(row: Row) -> dict[str, tuple[float | None, str]]:
             if reading.get("per_operation") is not None and reading.get("state") in ("ok", "multiplexed"):
                 values[name].append(float(reading["per_operation"]))
     return {name: (median(values[name]) if values[name] else None, state) for name, state in states.items()}
+
+
+def counter_carriers(row: Row) -> dict[str, Cell]:
+    """Counter to the first launch in which it was read: where sets of counters were split over launches, not all have it."""
+    found: dict[str, Cell] = {}
+    for cell in row.cells:
+        for reading in cell.counters:
+            if reading.get("per_operation") is not None:
+                found.setdefault(counter_name(reading), cell)
+    return found
 
 
 def _ratio_axis(axis: Axes, rows: Sequence[Row], base: str | None) -> None:

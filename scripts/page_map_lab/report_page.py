@@ -14,7 +14,7 @@ import jinja2
 from page_map_lab import report_machine, tables
 from page_map_lab.latencies import FEWEST_BEYOND, SHARES, tails
 from page_map_lab.pictures_curves import duration
-from page_map_lab.pictures_ratios import counters_per_operation
+from page_map_lab.pictures_ratios import counter_carriers, counters_per_operation
 from page_map_lab.records import Record
 from page_map_lab.report_answers import SURE, TIED, UNCOMPARED, UNDECIDED
 from page_map_lab.report_attribution import (
@@ -195,9 +195,10 @@ class Page:
                 {
                     **self._about(row),
                     "ratio": row.comparison.estimate.ratio if row.comparison else (1.0 if row.is_base else None),
-                    "values": [found.get(name, (None, "not asked")) for name in shown],
+                    "values": [(*found.get(name, (None, "not asked")), places.get(name, "")) for name in shown],
                 }
                 for row, found in readings
+                for places in [{name: self.index.launch(cell).href for name, cell in counter_carriers(row).items()}]
             ],
         }
 

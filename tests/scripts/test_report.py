@@ -298,6 +298,17 @@ def test_a_set_of_counters_that_was_split_over_launches_says_which_had_what(tmp_
     assert re.sub("<[^>]*>", "", note).endswith("cache in R2 R4 R6; tlb in R1 R3 R5.")
     table = page[page.index("Sets of counters were split") :]
     assert "3.000" in table and "4.000" in table  # of each counter the median over the three launches that carried it
+    for name, places in (("walks", {0, 2, 4}), ("misses", {1, 3, 5})):
+        column = re.findall(r'<th class="n">([a-z ]+)</th>', table).index(f"{name} reader")
+        row = re.search(r"<tr data-variant=.*?</tr>", table, re.DOTALL)
+        link = re.findall(r'<td class="n">(.*?)</td>', row.group())[1 + column] if row else ""
+        assert int(re.search(r"lookup-(\d)\.json", link).group(1)) in places, (name, link)
+
+
+def test_every_number_of_a_table_leads_to_its_place(page: str) -> None:
+    tables = page[: page.index('id="records"')]
+    cells = [re.sub(r'<span class="note">.*?</span>', "", cell) for cell in re.findall(r'<td class="n"[^>]*>(.*?)</td>', tables)]
+    assert len(cells) > 1000 and [cell for cell in cells if re.search(r"\d", cell) and "<a href=" not in cell] == []
 
 
 def small_host(folder: Path) -> Path:

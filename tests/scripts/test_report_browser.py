@@ -215,10 +215,15 @@ def test_without_scripts_everything_is_shown(page: Path, tmp_path: Path) -> None
 
 
 def test_every_number_leads_to_its_place_in_a_record(page: Path, tmp_path: Path) -> None:
-    probe = "return [...document.querySelectorAll('td.n a, .numbers a')].map((link) => link.href);"
-    links = browser.opened(page, tmp_path, probe)["facts"]
-    assert len(links) > 100
-    for link in set(links):
+    probe = """
+const stated = (cell) => { const copy = cell.cloneNode(true); copy.querySelectorAll('.note').forEach((note) => note.remove()); return copy.textContent; };
+const numbers = [...document.querySelectorAll('td.n, .numbers .big')].filter((cell) => !cell.closest('#records') && /\\d/.test(stated(cell)));
+return {links: [...document.querySelectorAll('td.n a, .numbers a')].map((link) => link.href),
+  without: numbers.filter((cell) => !cell.querySelector('a')).map((cell) => cell.closest('tr').innerText)};
+"""
+    found = browser.opened(page, tmp_path, probe)["facts"]
+    assert found["without"] == [] and len(found["links"]) > 100
+    for link in set(found["links"]):
         file, _, place = link.removeprefix("file://").partition("#/cells/")
         assert Path(file).is_file() and place.isdigit(), link
 
