@@ -57,6 +57,10 @@ def source_of(report: Path, workloads: list[str] | None) -> Source:
     stated = folder / "report.csv"
     if stated.exists():
         claims = reproduce_claims.of_report(stated)
+    elif any(folder.glob("report.*")) and not any(folder.glob("*.json")):
+        raise UsageError(
+            f"{stated}: not there, and the report's ratios are read from it: make the report again with csv among --formats, or name the run folder"
+        )
     else:
         claims = reproduce_claims.of_records(load_records([folder]), folder)
     claims = [claim for claim in claims if not workloads or claim.workload in workloads]

@@ -337,6 +337,7 @@ def test_several_hosts_stand_side_by_side_by_ratios_only(tmp_path: Path) -> None
     section = page[page.index("Hosts side by side") : page.index('class="host"')]
     assert "fixture-small-vm-00000001" in section and "fixture-two-node-0f0f0f0f" in section
     assert section.count("0.8") >= 2 and not re.search(r"\d ns", section)
+    assert "corrected over all cells of the same host by Benjamini" in page
 
 
 def test_a_failed_check_is_shouted_and_exits_with_5(tmp_path: Path) -> None:

@@ -110,6 +110,10 @@ def test_bad_input_is_refused_in_one_line(folder: Path, measured: Path, tmp_path
     few = tmp_path / "few"
     assert lab(folder, "run", *SMALL[:-1], "2", "--seed", "5", "--out", str(few), **NOISE).code == 0
     assert reproduce(folder, few, tmp_path / "x").failed_with(2, "no ratio with an interval")
+    page = tmp_path / "page"
+    assert lab(folder, "report", str(measured), "--out", str(page), "--formats", "html").code == 0
+    for report in (page, page / "report.html"):
+        assert reproduce(folder, report, tmp_path / "x").failed_with(2, "report.csv", "csv among --formats", "run folder")
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / "report.csv").write_text((measured / "report" / "report.csv").read_text())
