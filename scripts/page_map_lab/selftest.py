@@ -142,8 +142,7 @@ def on_this_machine(subject: Subject, tries: int, quiet: bool) -> Tally:
     progress = Progress([1.0] * tries, quiet)
     try:
         for number in range(0, tries, len(PATTERNS)):
-            progress.show("live")
-            stopped_by, cells = subject.one_run(number, min(len(PATTERNS), tries - number), width)
+            stopped_by, cells = subject.one_run(number, min(len(PATTERNS), tries - number), width, progress.show)
             tally.stopped_by[stopped_by] += 1
             for same, slowed in cells:
                 tally.same(same)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -77,15 +77,18 @@ class Subject:
             aligned[name] = {variant: [scores[index] for index in common] for variant, scores in variants.items()}
         return aligned
 
-    def one_run(self, attempt: int, tries: int, width_percent: float) -> tuple[str, list[tuple[RatioEstimate, RatioEstimate]]]:
+    def one_run(
+        self, attempt: int, tries: int, width_percent: float, show: Callable[[str], None]
+    ) -> tuple[str, list[tuple[RatioEstimate, RatioEstimate]]]:
         """A designed run of so many cells, at most one a pattern: what stopped it, and for each cell the twin and the slowed twin
-        against the variant."""
+        against the variant. `show` is told each launch, since a run takes a minute."""
         planted = (0, self.planted_percent)
         ratios: dict[tuple[str, int], list[np.ndarray]] = {}
         seconds: list[float] = []
         busy: list[float] = []
 
         def measure(number: int, repetitions: int) -> None:
+            show(f"live, launch {number + 1} of a run")
             record = self.launch(number, attempt, PATTERNS[:tries], planted, repetitions)
             for name, sides in self.scores(record).items():
                 for percent in planted:

@@ -1,13 +1,15 @@
 """`lab selftest`: it passes on honest noise, and fails where the lab would call differences that are none, or miss one."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import fake_benchmark
 import numpy as np
 import pytest
-from lab_process import ROOT, lab
+from lab_process import PATIENCE_S, QUIET_LAB, ROOT, environment, lab
 from scipy import stats
 
 from page_map_lab import selftest_record
@@ -149,6 +151,18 @@ def test_live_tries_measure_until_the_planted_slowdown_can_be_found(folder: Path
     assert 8 < said["launches_most"] <= 100 and sum(said["stopped_by"].values()) == 1  # one run of three cells
     assert lab(folder, "selftest", "--tries", "1", FAKE_LOOKUP="check").failed_with(5, "a page was lost")
     assert lab(folder, "selftest", "--tries", "1", FAKE_LOOKUP="crash").failed_with(2, "SIGSEGV")
+
+
+def test_progress_is_shown_on_a_terminal_while_the_result_is_json(folder: Path) -> None:
+    terminal, stderr = os.openpty()
+    command = [*QUIET_LAB, "selftest", "--tries", "1", "--seed", "3", "--json"]
+    quick = environment(folder, FAKE_NOISE="0.002,0.002")  # few launches, whose lines a terminal holds until they are read
+    finished = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=quick, timeout=PATIENCE_S, check=False)
+    os.close(stderr)
+    shown = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert json.loads(finished.stdout)["comparisons"] == 1
+    assert "[1/1] live, launch 1 of a run" in shown and "launch 2 of a run" in shown
 
 
 def test_what_is_recorded_can_be_drawn_from(folder: Path, tmp_path: Path) -> None:
