@@ -13,6 +13,7 @@ from page_map_lab import atomic_file, binaries, build, claims_file, doctor, path
 from page_map_lab import run as measuring
 from page_map_lab.claims_file import Claim
 from page_map_lab.cli_errors import CheckFailedError, CountersError, ExitCode, LabError, UsageError
+from page_map_lab.gate import Watch
 from page_map_lab.launch import command_of, environment_padding_bytes, heap_padding_bytes, run_process
 from page_map_lab.progress import Progress
 from page_map_lab.run_folder import refuse_other_builds
@@ -159,15 +160,16 @@ def run(namespace: argparse.Namespace) -> int:
     workloads = binaries.describe_all(folder, list(dict.fromkeys(group.workload for group in groups)))
     for claim in chosen:
         claims_file.check_known(claim, workloads[claim.workload])
-    measuring.quiet_machine(namespace.out or paths.RESULTS, run_request.waived_names(namespace.waive))
+    watch = Watch(namespace.out or paths.RESULTS, run_request.waived_names(namespace.waive))
     with tempfile.TemporaryDirectory(prefix="page_map_lab-") as temporary:
         into = namespace.out or Path(temporary)
         into.mkdir(parents=True, exist_ok=True)
         verdicts = measure_all(groups, folder, into, namespace)
+    flags = watch.flags("claims")
     order = {claim.name: position for position, claim in enumerate(chosen)}
     verdicts.sort(key=lambda verdict: order[verdict.claim.name])
     if namespace.json:
-        print(json.dumps([verdict.as_json() for verdict in verdicts], indent=1))
+        print(json.dumps([{**verdict.as_json(), "flags": flags} for verdict in verdicts], indent=1))
     else:
         print_verdicts(verdicts)
     return ExitCode.OK if all(verdict.holds for verdict in verdicts) else ExitCode.REGRESSION

@@ -1,5 +1,6 @@
 """The noise gate around launches: judges the machine before each and the time meanwhile after it, for the record."""
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from page_map_lab.calibration import Sharing
 from page_map_lab.cli_errors import NoiseGateError
 from page_map_lab.finding import Situation
 from page_map_lab.progress import Progress
+from page_map_lab.record_flags import flags_of
 
 # A neighbour that runs for a moment need not end a long run.
 PATIENCE_S = 20
@@ -70,6 +72,21 @@ class Gate:
             return at
         self._sharing = self._sharing or at.calibration.sharing
         return replace(at, calibration=replace(at.calibration, sharing=self._sharing))
+
+
+class Watch:
+    """The gate around all that a verb measures at once: begun before its first launch, and asked after its last."""
+
+    def __init__(self, results: Path, waived: list[str]) -> None:
+        self._gate = Gate(results, waived, measures_sharing=False)
+        self.before = self._gate.before()
+
+    def flags(self, verb: str) -> list[str]:
+        """The checks that flag what was measured, as they would flag a record; said in one line where there are any."""
+        found = flags_of({"gate": {"before": self.before, "after": self._gate.after()}})
+        if found:
+            sys.stderr.write(f"lab {verb}: flagged: measured although the gate found {', '.join(found)}: see `lab doctor`, then measure again\n")
+        return found
 
 
 def quiet_machine(results: Path, waived: list[str]) -> dict[str, Any]:

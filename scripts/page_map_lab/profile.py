@@ -16,6 +16,7 @@ from typing import Any
 from page_map_lab import atomic_file, binaries, build, doctor, paths, perf, profile_page, profile_views, run_request, trace_attribution
 from page_map_lab import run as measuring
 from page_map_lab.cli_errors import CheckFailedError, ExitCode, LabError, UsageError
+from page_map_lab.gate import Watch
 from page_map_lab.launch import command_of, run_process
 from page_map_lab.machine import Machine
 from page_map_lab.plan import Effort, Request, check_matches, chosen_variants, launch_arguments
@@ -186,15 +187,16 @@ def run(namespace: argparse.Namespace) -> int:
     if namespace.dry_run:
         print("\n".join(f"would profile: {name}" for name in names))
         return ExitCode.OK
-    findings = measuring.quiet_machine(namespace.out or paths.RESULTS, run_request.waived_names(namespace.waive))
+    watch = Watch(namespace.out or paths.RESULTS, run_request.waived_names(namespace.waive))
     moment = datetime.now(timezone.utc)
     host = measuring.probe(workload, request)["host"]["name"]
     session = namespace.out.absolute() if namespace.out else paths.RESULTS / host / f"{moment:%Y-%m-%d-%H%M%S}-profile-{workload.name}"
     session.mkdir(parents=True, exist_ok=True)
     measured = measure(namespace, workload, request, names, session)
-    atomic_file.write_text(session / "index.html", profile_page.page(workload, names, measured, findings))
+    flags = watch.flags("profile")
+    atomic_file.write_text(session / "index.html", profile_page.page(workload, names, measured, watch.before, flags))
     if namespace.json:
-        said = {"session": str(session.resolve()), "page": str((session / "index.html").resolve()), "variants": names}
+        said = {"session": str(session.resolve()), "page": str((session / "index.html").resolve()), "variants": names, "flags": flags}
         print(json.dumps({**said, "event": measured["event"], "why_no_perf": measured["why_no_perf"]}, indent=1))
         return ExitCode.OK
     if measured["why_no_perf"]:

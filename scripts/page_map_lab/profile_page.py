@@ -89,8 +89,8 @@ def counter_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def page(workload: Workload, names: list[str], measured: dict[str, Any], gate: dict[str, Any]) -> str:
-    """The HTML of the session, in one file that needs nothing else."""
+def page(workload: Workload, names: list[str], measured: dict[str, Any], gate: dict[str, Any], flags: list[str]) -> str:
+    """The HTML of the session, in one file that needs nothing else. `flags` are what the gate found before it or after it."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True)
     record = measured["record"]
     return environment.get_template("profile.html.j2").render(
@@ -98,6 +98,7 @@ def page(workload: Workload, names: list[str], measured: dict[str, Any], gate: d
         names=names,
         measured=measured,
         gate=gate,
+        flags=flags,
         host=record.get("host") or {},
         build=record.get("build") or {},
         fixed=fixed_parameters(record),

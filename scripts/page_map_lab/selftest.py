@@ -24,6 +24,7 @@ from page_map_lab import binaries, build, doctor, paths, run_request, selftest_n
 from page_map_lab import run as measuring
 from page_map_lab.cli_errors import ExitCode, UsageError
 from page_map_lab.design import width_to_find
+from page_map_lab.gate import Watch
 from page_map_lab.progress import Progress, duration_text
 from page_map_lab.selftest_live import PATTERNS, Subject
 from page_map_lab.statistics import INDISTINGUISHABLE, NOT_ENOUGH_DATA, SLOWER, RatioEstimate, verdict
@@ -64,6 +65,7 @@ class Tally:
     launches: list[int] = field(default_factory=list)
     stopped_by: Counter[str] = field(default_factory=Counter)  # runs, by what decided how many launches they have
     seconds: float = 0.0
+    flags: list[str] = field(default_factory=list)  # what the gate found before or after; live only
 
     def same(self, found: RatioEstimate) -> None:
         """Counts a comparison of a thing with itself."""
@@ -107,7 +109,7 @@ class Tally:
             "planted_percent": PLANTED_PERCENT, "most_false_verdicts": self.most_false,
             "fewest_planted_found": self.fewest_found, "target_width_percent": width_to_find(PLANTED_PERCENT, POWER),
             "stopped_by": dict(self.stopped_by), "launches_median": statistics.median(self.launches), "launches_most": max(self.launches),
-            "seconds": round(self.seconds, 1), "holds": self.holds,
+            "seconds": round(self.seconds, 1), "flags": self.flags, "holds": self.holds,
         }  # fmt: skip
 
 
@@ -153,16 +155,16 @@ def on_this_machine(subject: Subject, tries: int, quiet: bool) -> Tally:
     return tally
 
 
-def prepare(namespace: argparse.Namespace, seed: int, folder: Path) -> Subject:
-    """What is measured, on a machine that is quiet enough."""
+def prepare(namespace: argparse.Namespace, seed: int, folder: Path) -> tuple[Subject, Watch]:
+    """What is measured, on a machine that is quiet enough, and who watches that it stays so."""
     binaries_folder = build.ensure_built(namespace.quiet)
     measuring.refuse_build(binaries_folder)
     workload = binaries.describe_all(binaries_folder, [Subject.WORKLOAD])[Subject.WORKLOAD]
     base = workload.base()
     if base is None:
         raise UsageError(f"bench_{workload.name} has no base variant to plant a slowdown in: build the bench preset anew")
-    measuring.quiet_machine(paths.RESULTS, run_request.waived_names(namespace.waive))
-    return Subject(workload.path, base, PLANTED_PERCENT, seed, folder)
+    watch = Watch(paths.RESULTS, run_request.waived_names(namespace.waive))
+    return Subject(workload.path, base, PLANTED_PERCENT, seed, folder), watch
 
 
 def record(subject: Subject, launches: int, noise: Path, quiet: bool) -> int:
@@ -208,10 +210,13 @@ def run(namespace: argparse.Namespace) -> int:
         tally = on_recorded_noise(noise, tries, seed, namespace.quiet)
     else:
         with tempfile.TemporaryDirectory(prefix="page_map_lab-") as folder:
-            subject = prepare(namespace, seed, Path(folder))
+            subject, watch = prepare(namespace, seed, Path(folder))
             if namespace.record:
-                return record(subject, namespace.launches, noise, namespace.quiet)
+                code = record(subject, namespace.launches, noise, namespace.quiet)
+                watch.flags("selftest")
+                return code
             tally = on_this_machine(subject, tries, namespace.quiet)
+            tally.flags = watch.flags("selftest")
     tally.seconds = time.monotonic() - started
     if namespace.json:
         print(json.dumps(tally.as_json(), indent=1))

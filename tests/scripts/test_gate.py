@@ -9,7 +9,7 @@ import synthetic_records as synthetic
 from lab_process import lab
 from made_up_machine import machine, show_to_the_gate
 
-from page_map_lab import calibration, checks, gate, main, paths
+from page_map_lab import calibration, checks, gate, main, paths, perf
 from page_map_lab.calibration import Calibration, Drift, Sharing
 from page_map_lab.cli_errors import NoiseGateError
 from page_map_lab.machine import Machine
@@ -23,6 +23,8 @@ case "$*" in
         "pairs": [{{"cpus": [0, 1], "throughputs": [1.04, 1.06, 1.05]}}], "pairs_left_out": 0}}}}' ;;
 esac
 """
+BASE = "layout:radix/read:rcu_qsbr"
+POINT = {"pages": 4096, "pattern": "uniform", "threads": 1}
 NOTHING = {"verdict": "pass", "findings": []}
 ONE_WORKLOAD = ("run", "--workload", "lookup", "--launches", "1", "--seed", "5", "--variant", "layout:radix*")
 
@@ -152,6 +154,33 @@ def test_what_happened_during_a_launch_is_found_after_it(noisy: Path, tmp_path: 
     after = {finding["check"]: finding for finding in watching.after()["findings"]}
     assert {after[name]["severity"] for name in ("drift", "throttling", "steal")} == {"hard"}
     assert "+20.0 % since before" in after["drift"]["found"] and "5 times meanwhile" in after["throttling"]["found"]
+
+
+@pytest.mark.parametrize("verb", ["claims", "selftest", "profile"])
+@pytest.mark.parametrize(("stolen", "flags"), [(0, []), (90, ["steal"])])
+def test_noise_that_came_meanwhile_flags_what_a_verb_measured(
+    noisy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str, stolen: int, flags: list[str]
+) -> None:
+    claim = {"name": "a", "statement": "b", "workload": "lookup", "contender": BASE, "base": "floor:array", "parameters": POINT}
+    (tmp_path / "claims.json").write_text(json.dumps([{**claim, "repetitions": 3, "min_time_ms": 1, "relation": None, "bound": None}]))
+    session = tmp_path / "session"
+    arguments = {
+        "claims": ("--file", str(tmp_path / "claims.json"), "--launches", "1"),
+        "selftest": ("--tries", "1", "--seed", "3"),
+        "profile": ("lookup", BASE, "--out", str(session)),
+    }[verb]
+    monkeypatch.setenv("FAKE_NOISE", "0.002,0.002")
+    monkeypatch.setattr(perf, "why_absent", lambda: "perf is left out of this test")
+    after = gate.Gate.after
+    later = f"cpu  100 0 100 1800 0 0 0 {stolen} 0 0"
+    monkeypatch.setattr(gate.Gate, "after", lambda self: machine(noisy, proc__stat=later) and after(self))
+    machine(noisy)
+    assert main.main([verb, *arguments, "--json"]) == 0
+    out, err = capsys.readouterr()
+    said = json.loads(out)
+    assert (said[0] if verb == "claims" else said)["flags"] == flags
+    assert err == (f"lab {verb}: flagged: measured although the gate found steal: see `lab doctor`, then measure again\n" if flags else "")
+    assert verb != "profile" or ("Flagged: measured although the gate found steal." in (session / "index.html").read_text()) == bool(flags)
 
 
 def test_an_unwaivable_refusal_offers_no_waiver(noisy: Path, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def page_of(views: VariantViews) -> str:
         "event": "cpu-clock", "frequency": 99, "why_no_perf": None, "arguments": [], "timeline": None,
     }  # fmt: skip
     workload = SimpleNamespace(name="remove", question="How fast?", score=SimpleNamespace(metric="ns"))
-    return profile_page.page(workload, [VARIANT], measured, {})  # type: ignore[arg-type]
+    return profile_page.page(workload, [VARIANT], measured, {}, [])  # type: ignore[arg-type]
 
 
 TIMELINE = "Timeline, time inside the phases"
