@@ -7,6 +7,8 @@ any Google Benchmark program writes with --benchmark_out. Nothing here writes.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,8 @@ from page_map_lab.records_error import RecordError
 __all__ = ["Cell", "CellKey", "Record", "RecordError", "Repetition", "load_record", "load_records"]
 
 SCHEMA_VERSION = 1
+_MOST_DIGITS = 40  # any more, and arithmetic with floating point overflows
+_HALF_A_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -197,7 +201,12 @@ def _read_json(path: Path) -> Any:
     if not text.strip():
         raise RecordError(path, "", "is empty; the launch that should have written it did not finish")
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_int=_whole_number, parse_float=_number)
+        if _HALF_A_CHARACTER.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
+    except UnicodeEncodeError as error:
+        raise RecordError(path, "", "holds half a character (a lone \\ud800 or its like), which no text may") from error
     except RecursionError as error:
         raise RecordError(path, "", "is nested too deeply to be a record") from error
     except ValueError as error:
@@ -205,7 +214,16 @@ def _read_json(path: Path) -> Any:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number that a record may hold")
+    raise ValueError(f"{name[:20]} is not a number that a record may hold")
+
+
+def _whole_number(text: str) -> int:
+    return int(text) if len(text) <= _MOST_DIGITS else _refuse_constant(f"{text[:16]}...")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse_constant(text)
 
 
 def _build(path: Path, data: dict[str, Any], plain: bool) -> Record:

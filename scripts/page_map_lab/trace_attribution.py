@@ -101,7 +101,8 @@ def _read(path: Path) -> Attribution:
     value = atomic_file.read_json(path, "the table of a profile")
     try:
         found = Attribution(**{**value, "path": path})
-    except TypeError as error:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a character cannot be written into a page
+    except (TypeError, UnicodeEncodeError) as error:
         raise _damaged(path, str(error)) from error
     if wrong := misfit(found):
         raise _damaged(path, f"its {wrong} is of another type")

@@ -2,10 +2,12 @@
 
 import xml.etree.ElementTree
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from page_map_lab import flame_graph, sample_kinds, timeline, trace_attribution
+from page_map_lab.cli_errors import UsageError
 from page_map_lab.machine import Machine
 from page_map_lab.perf_script import TraceEvent, read_events, short_name, system_call_name
 from page_map_lab.profile_views import hardware_views, lock_waits, off_cpu
@@ -147,6 +149,17 @@ def test_flushes_that_nobody_answered_are_not_told_apart_rather_than_free(events
     without = trace_attribution.spans_of([event for event in events if event.name != "tlb:tlb_flush"])
     none_sent = trace_attribution.attribution_rows("v", MARKS, without)[1]
     assert all(row["kinds"][FLUSH] == 0 for row in none_sent) and not trace_attribution.attribution_notes(none_sent)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"host": 1}', '{"host": "h", "workload": "w", "removals": 1, "rows": [{}]}', '{"host": "\\ud800", "workload": "w", "removals": 1, "rows": []}']
+)
+def test_a_damaged_table_of_a_profile_is_named_in_one_line_with_the_way_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / trace_attribution.FILE_NAME).write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        trace_attribution.find([tmp_path])
+    said = str(caught.value)
+    assert said.startswith(str(tmp_path / trace_attribution.FILE_NAME)) and "\n" not in said and "make it again" in said
 
 
 def test_what_is_waited_for_is_what_the_marks_say_and_not_what_the_system_call_is_called(events: list[TraceEvent]) -> None:

@@ -71,6 +71,9 @@ def test_excluded_repetitions_are_not_usable(tmp_path: Path, data: dict[str, Any
         ("{}", "neither"),
         ("12", "neither"),
         ('{"schema_version": 1, "cells": [], "x": NaN}', "NaN"),
+        ('{"schema_version": 1, "cells": [], "x": 1e400}', "1e400 is not a number"),
+        ('{"schema_version": 1, "cells": [], "x": 1' + 400 * "0" + "}", "1000000000000000... is not a number"),
+        ('{"schema_version": 1, "cells": [], "x": "\\ud800"}', "half a character"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )
