@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from page_map_lab import report_machine, tables
+from page_map_lab import report_batches, report_machine, tables
 from page_map_lab.latencies import FEWEST_BEYOND, SHARES, tails
 from page_map_lab.pictures_curves import duration
 from page_map_lab.pictures_ratios import counter_carriers, counters_per_operation
@@ -161,6 +161,7 @@ class Page:
                 }
                 for found in shootdowns
             ],
+            "advice": report_batches.advice(workload),
             "shootdown_summary": shootdown_summary(shootdowns, mechanism_of(host.facts)),
         }
 

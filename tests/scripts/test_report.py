@@ -203,6 +203,12 @@ def test_a_kind_that_a_profile_did_not_tell_apart_is_no_zero_and_an_old_table_is
     assert page.count('<td class="n">not told apart</td>') == 2 and page.count("the machine flushes without interrupts") == 1
 
 
+def test_the_size_of_a_batch_has_its_advice(two_node: Path, page: str) -> None:
+    advice = "Size of a batch (2 threads, layout contiguous, victims touch outside): from 8 pages on, page by page surely costs more ("
+    assert advice in page and advice in (two_node / "report.md").read_text(encoding="utf-8")
+    assert "Against a page of the largest, 4096 pages, one costs" in page
+
+
 def test_expected_and_counted_interrupts_are_a_table(two_node: Path, page: str) -> None:
     rows = list(csv.DictReader((two_node / "shootdowns.csv").open(encoding="utf-8")))
     by_verdict = {row["verdict"] for row in rows}
