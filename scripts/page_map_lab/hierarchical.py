@@ -126,16 +126,24 @@ def estimate(launches: Sequence[Sequence[float] | np.ndarray], statistic: Statis
 
 
 def difference(left: Estimate, right: Estimate) -> Estimate:
-    """left - right of independent estimates, with Welch's and Satterthwaite's degrees of freedom."""
+    """left - right of independent estimates, with the wider of two intervals.
+
+    One is Welch's, which takes each side's noise from its own launches. But a run that was designed is short because its pilot
+    looked quiet, so that the shorter side's variance is too small, and its mean too where noise is skewed: two such runs of one
+    thing came out different more often than one time in twenty. The other shares each side's noise out over the launches of the
+    other side, as if the noise were the same on both. With equal numbers of launches the two have the same standard error, and
+    Welch's is the wider.
+    """
     variances = left.standard_error**2, right.standard_error**2
-    total = sum(variances)
     weights = variances[0] ** 2 / left.degrees + variances[1] ** 2 / right.degrees
-    return Estimate(
-        left.centre - right.centre,
-        math.sqrt(total),
-        total**2 / weights if weights > 0 else left.degrees + right.degrees,
-        min(left.launches, right.launches),
-    )
+    most_degrees = left.degrees + right.degrees
+    own = sum(variances), sum(variances) ** 2 / weights if weights > 0 else most_degrees
+    shared = variances[0] * left.launches / right.launches + variances[1] * right.launches / left.launches, most_degrees
+    found = [
+        Estimate(left.centre - right.centre, math.sqrt(variance), degrees, min(left.launches, right.launches))
+        for variance, degrees in (own, shared)
+    ]
+    return max(found, key=lambda estimate: estimate.half_width)
 
 
 def _degrees(seen: float, within: float, sizes: np.ndarray) -> float:

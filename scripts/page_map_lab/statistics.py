@@ -86,7 +86,8 @@ def unpaired_ratio(
     """Estimate from the scores of each launch's repetitions, when the two sides ran in different launches.
 
     The estimate is the ratio of the geometric means over launches of each launch's median; the interval as in `paired_ratio`
-    with both sides' standard errors and Welch's degrees of freedom, and the rank test is Mann and Whitney's over launches.
+    with both sides' standard errors, Welch's or a wider one (hierarchical.difference), and the rank test is Mann and Whitney's
+    over launches.
     """
     sign = -1.0 if direction == "higher_is_better" else 1.0
     sides = [[sign * np.log(np.asarray(scores, dtype=float)) for scores in side] for side in (contender, base)]

@@ -14,7 +14,7 @@ from scipy import stats
 from page_map_lab import design, hierarchical, records, run_noise
 from page_map_lab.design import BY_BUDGET, BY_LAUNCHES, BY_WIDTH, CellNoise, Pilot
 from page_map_lab.records import load_record
-from page_map_lab.statistics import paired_ratio
+from page_map_lab.statistics import paired_ratio, unpaired_ratio
 
 
 def pilot_of(between: float, within: float, **more: object) -> Pilot:
@@ -99,6 +99,21 @@ def test_the_width_that_finds_a_difference_does_so_with_the_power_asked_for() ->
     assert found / 400 >= 0.87
     assert false <= stats.binom.ppf(0.999, 400, 0.05)
     assert covered / 400 >= 0.93
+
+
+def test_two_runs_that_were_designed_apart_differ_no_more_often_than_they_may() -> None:
+    """Each is as long as its own pilot calls for, and a pilot without one of the slow launches calls for few."""
+    generator = np.random.default_rng(4)
+    width = design.width_to_find(3, 0.9)
+
+    def run() -> list[list[float]]:
+        launches = [[float(score)] for score in np.exp(0.04 * generator.exponential(1, 100))]
+        noise = CellNoise.of("cell", hierarchical.estimate(np.log(launches[: design.PILOT_LAUNCHES])), 1)
+        return launches[: design.choose(Pilot("group", (noise,), 0.0, 0.0, 1, 1), width).launches]
+
+    found = [unpaired_ratio(run(), run(), "lower_is_better") for _ in range(400)]
+    assert sum(not each.low <= 1 <= each.high for each in found) / 400 <= 0.062
+    assert sum(each.contender_launches != each.base_launches for each in found) > 300
 
 
 SMALL = ("--workload", "lookup", "--variant", "layout:radix/read:*", "--threads", "1", "--pattern", "uniform", "--seed", "5")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from page_map_lab.hierarchical import MEAN_OF_ALL, MEDIAN_OF_ALL, estimate
+from page_map_lab.hierarchical import MEAN_OF_ALL, MEDIAN_OF_ALL, Estimate, difference, estimate
 from page_map_lab.statistics import (
     FASTER,
     INDISTINGUISHABLE,
@@ -80,6 +80,17 @@ def test_launches_of_different_lengths_are_covered_too() -> None:
         found = paired_ratio([1.1 * np.exp(NOISE["mostly within"](generator, size)) for size in sizes])
         covered += found.low <= 1.1 <= found.high
     assert covered / 300 >= 0.93
+
+
+def test_the_side_with_fewer_launches_is_not_taken_for_the_quieter_one() -> None:
+    """Where it looks quieter it has the noise of the longer side; where it is noisier, and where both are as long, all is Welch's."""
+    few, many = Estimate(0.3, 0.01, 7, 8), Estimate(0.1, 0.01, 39, 40)
+    for found in (difference(few, many), difference(many, few)):
+        assert abs(found.centre) == pytest.approx(0.2) and found.launches == 8
+        assert found.standard_error == pytest.approx(0.01 * math.sqrt(8 / 40 + 40 / 8)) and found.degrees == 46
+    for left, right in ((Estimate(0, 0.03, 7, 8), Estimate(0, 0.001, 39, 40)), (few, Estimate(0, 0.03, 7, 8))):
+        found = difference(left, right)
+        assert found.standard_error == pytest.approx(math.hypot(left.standard_error, right.standard_error)) and found.degrees < 9
 
 
 def test_noise_within_launches_is_not_counted_twice() -> None:
