@@ -125,8 +125,8 @@ def on_recorded_noise(path: Path, tries: int, seed: int, quiet: bool) -> Tally:
             run = selftest_noise.Run.of(pool, order, width)
             if number % 2:
                 half = len(order) // 2
-                before = selftest_noise.Run.of(pool, order[:half], width)
-                tally.same(before.again(order[half:]).against(before))
+                before, after = (selftest_noise.Run.of(pool, launches, width) for launches in (order[:half], order[half:]))
+                tally.same(after.against(before))
             else:
                 tally.same(run.against_its_twin())
             tally.slowed(run.against_its_twin(1 + PLANTED_PERCENT / 100))

@@ -81,10 +81,6 @@ class Run:
         made = designed(Pilot(pool.name, (noise,), pool.launch_s, pool.repetition_s, first), width_percent)
         return Run(pool, order[: made.choices[0].launches], made.choices[0], made.stopped_by)
 
-    def again(self, order: Sequence[int]) -> Run:
-        """The same numbers of launches and repetitions, from other launches: as `lab reproduce` measures again."""
-        return replace(self, order=order[: len(self.order)])
-
     def of_each(self, scores: np.ndarray) -> list[np.ndarray]:
         """The repetitions that the run made of each launch: the pilot's, and the design's."""
         first = EFFORTS["quick", INTERVAL].repetitions
