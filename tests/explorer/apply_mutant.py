@@ -1,7 +1,7 @@
 """Makes the changed copy of a header that a mutant is compiled from.
 
 A mutant is a text: a sentence that says what is broken, fields (the variant's `layout`, `read` and `shootdown`, the `scenario`
-that shows it and the bound in `schedules`), and exact replacements between <<<<, ==== and >>>>, each in the `file` named last
+that shows it, the bound in `schedules`, and in `expect` a part of what the explorer must say is wrong), and exact replacements between <<<<, ==== and >>>>, each in the `file` named last
 above it.
 """
 

@@ -66,6 +66,8 @@ public:
     std::vector<MappedRegion> regions;
 
 private:
+    void expect_newest_in_the_store();
+
     std::vector<std::function<void()>> bodies_;
     std::vector<std::function<void()>> ends_;
 };

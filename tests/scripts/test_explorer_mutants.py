@@ -12,16 +12,18 @@ sys.path.insert(0, str(EXPLORER))
 from apply_mutant import DoesNotApply, main, mutated, replacements  # noqa: E402
 
 MUTANTS = sorted((EXPLORER / "mutants").glob("*.mutant"))
+FIELDS = ("layout", "read", "shootdown", "scenario", "schedules", "expect")
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda path: path.stem)
 def test_a_mutant_applies_and_names_its_scenario(mutant: Path, tmp_path: Path) -> None:
     assert main(mutant, ROOT, tmp_path) == 0
     lines = mutant.read_text(encoding="utf-8").splitlines()
-    fields = dict(line.split(": ", 1) for line in lines if line.split(": ")[0] in ("layout", "read", "shootdown", "scenario", "schedules"))
-    assert set(fields) == {"layout", "read", "shootdown", "scenario", "schedules"}
+    assert sorted(line.split(": ")[0] for line in lines if line.split(": ")[0] in FIELDS) == sorted(FIELDS)
+    fields = dict(line.split(": ", 1) for line in lines if line.split(": ")[0] in FIELDS)
     assert f'"{fields["scenario"]}"' in (EXPLORER / "scenarios.cpp").read_text(encoding="utf-8")
     assert int(fields["schedules"]) > 0
+    assert fields["expect"].strip()
     for path in replacements(mutant.read_text(encoding="utf-8")):
         assert (tmp_path / path).read_text(encoding="utf-8") != (ROOT / path).read_text(encoding="utf-8")
 
