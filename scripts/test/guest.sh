@@ -95,20 +95,23 @@ judge() {
             policies = after("policies"); policies_of = $NF + 0
         }
         $2 == "seconds" {
-            paths++; stale += after("stale"); lost += after("lost"); leaked += after("leaked")
+            paths++; stale += after("stale"); lost += after("lost"); leaked += after("leaked"); kills += after("kills")
             least = paths == 1 || after("operations") < least ? after("operations") : least
             evictions = paths == 1 || after("evictions") < evictions ? after("evictions") : evictions
         }
+        / of the kills, / { faults += after("fault"); writes += after("write"); shootdowns += after("shootdown") }
         $2 == "exit" { clean += $3 == "0" }
         /: seed [0-9]+: |check failed|hangs/ { print "guest: finding: " $0; findings++ }
         /^guest: ended/ { ended = 1 }
         END {
             if (!ended) print "guest: it did not come to its end"
             if (leaked) print "guest: " leaked " frames leaked"
-            printf "guest: cpus %d, nodes %d, operations %d per read path, plans %d of %d, policies %d of %d, stale %d, lost %d\n",
-                cpus, nodes, least, plans, plans_of, policies, policies_of, stale, lost
+            if (kills <= 0) print "guest: no worker process was killed"
+            printf "guest: cpus %d, nodes %d, operations %d per read path, kills %d (in a fault %d, in a write %d, in a shootdown %d), ",
+                cpus, nodes, least, kills, faults, writes, shootdowns
+            printf "plans %d of %d, policies %d of %d, stale %d, lost %d\n", plans, plans_of, policies, policies_of, stale, lost
             exit !(ended && clean == 5 && findings == 0 && cpus == 8 && nodes == 4 && paths == 5 && least >= operations &&
-                   evictions > 0 && plans_of > 0 && plans == plans_of && policies == policies_of && stale + lost + leaked == 0)
+                   evictions > 0 && kills > 0 && plans_of > 0 && plans == plans_of && policies == policies_of && stale + lost + leaked == 0)
         }'
 }
 

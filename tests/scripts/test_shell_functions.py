@@ -54,3 +54,34 @@ def test_a_mutant_is_found_by_the_violation_it_expects(tmp_path: Path, said: str
     finished = call("explorer", functions, f"folder={tmp_path} seed=1\nsearch {tmp_path}/made_up.mutant")
     assert finished.stdout == ("made_up\n" if found else "")
     assert complaint in finished.stderr and bool(finished.stderr) == bool(complaint)
+
+
+def log_of_the_guest(kills: int = 4, stale: int = 0, code: int = 0) -> str:
+    """What the large guest says, with so many kills of worker processes on each read path."""
+    lines = ["placement: cpus 8, nodes 4, plans 32 of 32, policies 12 of 12"]
+    for path in ("spinlock", "rcu_memb", "rcu_qsbr", "rcu_mb", "rcu_bp"):
+        lines += [
+            f"{path}: of the kills, in a fault {kills // 2}, in a write 0, in a shootdown {kills - kills // 2}",
+            f"{path}: seconds 60, operations 200012, evictions 9, kills {kills}, stale {stale}, lost 0, leaked 0",
+            f"{path}: exit {code}",
+        ]
+    return "\r\n".join([*lines, "guest: ended", ""])
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (log_of_the_guest(), "kills 20 (in a fault 10, in a write 0, in a shootdown 10), plans 32 of 32, policies 12 of 12, stale 0, lost 0\n"),
+        (log_of_the_guest(kills=0), "guest: no worker process was killed\n"),
+        (log_of_the_guest(stale=1), "stale 5"),
+        (log_of_the_guest(code=1), "kills 20"),
+        (log_of_the_guest().replace("guest: ended", ""), "guest: it did not come to its end\n"),
+    ],
+    ids=["sound", "no_kill", "stale", "exit_code", "cut_short"],
+)
+def test_the_guest_is_judged_by_all_that_it_said(tmp_path: Path, log: str, said: str) -> None:
+    (tmp_path / "stress.log").write_text(log, encoding="utf-8")
+    finished = call("guest", ("judge",), f"folder={tmp_path} operations=200000\njudge")
+    assert said in finished.stdout
+    assert finished.returncode == (0 if log == log_of_the_guest() else 1)
+    assert "operations 200012 per read path" in finished.stdout and not finished.stderr
