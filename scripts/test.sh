@@ -1,6 +1,6 @@
 #!/bin/bash
-# From a fresh clone to tested: installs what is missing, builds, runs every test. `--only NAME` runs one part, for as
-# long as `--minutes N` says where it scales. No test's verdict depends on how fast the machine is. The parts:
+# From a fresh clone to tested: installs what is missing, builds, runs every test. `--only NAME` runs one part, for as long as
+# `--minutes N` says where it scales. Times end only what hangs, but for kills that stress wants within its own. The parts:
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
