@@ -38,10 +38,16 @@ Result<std::string> read_file(const std::string& path) {
         if (number == EACCES || number == EPERM) {
             return fail(ErrorCode::denied, "cannot open " + trace + ": change its permissions", number);
         }
+        if (number == EMFILE || number == ENFILE) {
+            return fail(ErrorCode::system, "cannot open " + trace + ": raise the limit on open files (ulimit -n)", number);
+        }
         return fail(ErrorCode::usage, "cannot open " + trace + ": check the path, or record one", number);
     }
     struct stat facts {};
-    if (fstat(file.number(), &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    if (fstat(file.number(), &facts) != 0) {
+        return fail(ErrorCode::io, "cannot read " + trace + ": check the device it is on", errno);
+    }
+    if (!S_ISREG(facts.st_mode)) {
         return fail(ErrorCode::usage, trace + " is not a regular file: name one that is");
     }
     if (static_cast<std::uint64_t>(facts.st_size) > Trace::max_trace_bytes) {

@@ -71,7 +71,7 @@ public:
 
     /// Reads a trace of this project, or fio's iolog of version 2 or 3; which it is shows in its first bytes.
     /// Errors, each one line that names the trace and, where it is malformed, the byte (and line): usage (not there,
-    /// not a regular file, too large), denied, io, malformed.
+    /// not a regular file, too large), denied, io, system (too many open files), malformed.
     static Result<Trace> load(const std::string& path);
 
     /// As load, from bytes in memory; `name` is what errors call the trace.
