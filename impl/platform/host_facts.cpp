@@ -58,8 +58,10 @@ Text read_text(const fs::path& root, const char* path) {
         return {std::nullopt, error == EACCES || error == EPERM ? shown + " may not be read by this user: run as root"
                                                                 : "there is no " + shown + " on this system"};
     }
-    std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (file.bad()) {
+    std::string text;
+    try {
+        text.assign(std::istreambuf_iterator<char>(file), {});
+    } catch (const std::ios_base::failure&) {
         return {std::nullopt, shown + " could not be read: " + std::strerror(errno)};
     }
     return {trimmed(std::move(text)), {}};
@@ -68,6 +70,7 @@ Text read_text(const fs::path& root, const char* path) {
 template <class Value>
 std::optional<Value> number_in(const std::string& text) {
     std::istringstream stream(text);
+    stream.exceptions(std::ios::badbit);  // or a number for which there is no memory would be none
     Value value{};
     return stream >> value ? std::optional(value) : std::nullopt;
 }
@@ -129,6 +132,7 @@ public:
         const Text text = read_text(root, "proc/cpuinfo");
         why_ = text.why;
         std::istringstream lines(text.value.value_or(""));
+        lines.exceptions(std::ios::badbit);  // or, out of memory, getline would end the list and say nothing
         for (std::string line; std::getline(lines, line) && !(line.empty() && !fields_.empty());) {
             if (const auto colon = line.find(':'); colon != std::string::npos) {
                 fields_.emplace(trimmed(line.substr(0, colon)), trimmed(line.substr(colon + 1)));

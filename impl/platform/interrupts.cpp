@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <charconv>
 #include <fstream>
-#include <sstream>
+#include <iterator>
 
 namespace page_map_lab {
 namespace {
@@ -54,9 +54,13 @@ Result<InterruptSnapshot> InterruptSnapshot::take(const std::string& path) {
     if (!file) {
         return fail(ErrorCode::unavailable, path + ": cannot be read; mount procfs, or count by tracepoints", errno);
     }
-    std::ostringstream text;
-    text << file.rdbuf();
-    auto snapshot = parse(text.str());
+    std::string text;
+    try {  // not by a stream's operators: out of memory, they end the text early and say nothing
+        text.assign(std::istreambuf_iterator<char>(file), {});
+    } catch (const std::ios_base::failure&) {
+        return fail(ErrorCode::io, path + ": cannot be read to its end; is it a file?");
+    }
+    auto snapshot = parse(text);
     if (!snapshot) {
         snapshot.error().message = path + ": " + snapshot.error().message;
     }

@@ -23,7 +23,8 @@ public:
     /// The rows that are kept: TLB shootdowns, function calls, rescheduling, local timer.
     static constexpr std::array<std::string_view, 4> rows = {"TLB", "CAL", "RES", "LOC"};
 
-    /// Reads `path`. Errors: unavailable where there is no such file, malformed where it has no processor columns.
+    /// Reads `path`. Errors: unavailable where there is no such file, io where it cannot be read to its end,
+    /// malformed where it has no processor columns.
     static Result<InterruptSnapshot> take(const std::string& path = "/proc/interrupts");
     /// As take, from the file's text.
     static Result<InterruptSnapshot> parse(std::string_view text);

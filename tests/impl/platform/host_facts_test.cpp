@@ -231,6 +231,12 @@ TEST(EnvironmentFacts, a_file_that_says_something_else_is_missing_and_never_zero
     EXPECT_THAT(fact(facts, "max_map_count").why, HasSubstr("many"));
 }
 
+TEST(EnvironmentFacts, a_file_whose_reading_fails_is_missing_and_says_so) {
+    const FakeRoot root;
+    fs::create_directories(root.path() / "proc/loadavg");  // it can be opened, and not be read
+    EXPECT_THAT(fact(read_environment_facts(root.path()), "load_1m").why, HasSubstr("could not be read"));
+}
+
 TEST(EnvironmentFacts, a_file_that_may_not_be_read_is_told_from_one_that_is_not_there) {
     const FakeRoot root;
     root.file("proc/loadavg", "1.0\n");

@@ -85,6 +85,13 @@ TEST(InterruptSnapshot, a_file_that_is_not_there_is_unavailable_and_named) {
     EXPECT_NE(snapshot.error().text().find("/no/such/interrupts"), std::string::npos);
 }
 
+TEST(InterruptSnapshot, a_file_whose_reading_fails_is_an_error_that_names_it) {
+    const auto snapshot = InterruptSnapshot::take("/proc");  // a folder can be opened, and not be read
+    ASSERT_FALSE(snapshot);
+    EXPECT_EQ(snapshot.error().code, ErrorCode::io);
+    EXPECT_NE(snapshot.error().text().find("/proc: "), std::string::npos);
+}
+
 TEST(InterruptSnapshot, reads_this_machine) {
     if (!std::filesystem::exists("/proc/interrupts")) {
         GTEST_SKIP() << "no /proc/interrupts here: mount procfs";
