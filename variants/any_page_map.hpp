@@ -92,7 +92,7 @@ public:
     virtual std::uint64_t page_count() = 0;
     virtual std::uint64_t frames_in_use() = 0;
     virtual std::uint64_t frames_quarantined() = 0;
-    virtual std::uint64_t memory_pages() = 0;       ///< pages of the object that hold memory
+    virtual std::uint64_t memory_pages() = 0;       ///< pages of the object that hold memory; throws as ObjectMemory does
     virtual std::size_t node_bytes() = 0;           ///< live bytes in the node arena
 };
 

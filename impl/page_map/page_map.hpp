@@ -186,7 +186,8 @@ public:
 
     // --- Regions -----------------------------------------------------------------------------------------------------
 
-    /// Maps a range of the object into `space`; nothing is present yet. Errors: past_end, bad_range, no_memory.
+    /// Maps a range of the object into `space`; nothing is present yet. Errors: past_end, bad_range, no_memory,
+    /// system, unavailable where the map has no memory. Throws std::runtime_error where nobody can serve the faults there.
     Result<RegionType*> add_region(Space& space, const RegionOptions& options);
     /// Unmaps a region; what was written through it stays in the map. Waits for faults in flight, not for write-back.
     /// Nobody may use its addresses any more. Errors: no_memory, system: it could not be closed, and is as it was.

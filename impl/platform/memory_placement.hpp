@@ -31,7 +31,8 @@ public:
 
     /// Sets the policy of [memory, memory + bytes): anonymous memory, or a shared mapping, whose object then keeps it.
     /// Pages that are there already move for `node:N` only. `memory` is page-aligned; `bytes` is rounded up to pages.
-    /// Errors: unavailable on a foreign topology; usage for a node that does not exist; system where mbind fails.
+    /// Errors: unavailable on a foreign topology; usage for a node that does not exist; no_memory; denied where this
+    /// process may not bind memory; system where mbind fails otherwise.
     Status apply(const Topology& topology, void* memory, std::size_t bytes) const;
 
     /// The nodes that pages may come from: for `local`, those nearest to where the calling thread may run.

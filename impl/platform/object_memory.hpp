@@ -56,7 +56,7 @@ public:
     /// page is not writable, no_memory, unavailable.
     static Status copy_now(std::byte* page) noexcept;
 
-    /// How many pages of the object hold memory (st_blocks of the memfd).
+    /// How many pages of the object hold memory (st_blocks of the memfd). Throws std::runtime_error where fstat fails.
     std::uint64_t allocated_pages() const;
 
 private:

@@ -63,14 +63,15 @@ public:
     ///
     /// Discover before pinning: what the calling thread may run on now (the process's cpuset, as taskset and cgroups set
     /// it, unless the thread was pinned since) is what cpus() will hold.
-    /// Errors: usage, for a description that hwloc cannot read; system, where discovery fails; unavailable, where no
-    /// processor is left. Cost: 5 to 50 ms, more on large machines.
+    /// Errors: usage, for a description that hwloc cannot read; system, where discovery fails; no_memory; unavailable, where
+    /// no processor is left. Cost: 5 to 50 ms, more on large machines.
     static Result<Topology> discover();
 
     /// A made-up machine, for example "package:2 numanode:1 l3:2 core:8 pu:2"; see hwloc's manual for the syntax.
+    /// Errors: as discover's.
     static Result<Topology> from_synthetic(const std::string& description);
 
-    /// A machine exported by `lstopo machine.xml`.
+    /// A machine exported by `lstopo machine.xml`. Errors: as discover's.
     static Result<Topology> from_xml(const std::string& path);
 
     /// The hardware threads that this process may run on, in logical order; at least one.

@@ -20,11 +20,12 @@ public:
     enum class Access : std::uint8_t { read_only, read_write };
 
     /// Opens an existing regular file; the object is as long as the file, rounded up to whole pages.
-    /// Errors, each naming the file: usage (not there, or not a regular file), denied, io.
+    /// Errors, each naming the file: usage (not there, or not a regular file), denied, io, system (too many open files).
     static Result<FileStore> open(const std::string& path, Access access = Access::read_write);
 
     /// Makes the file, or empties it, and gives it `size_pages` pages that read as zero and take no disk space yet.
-    /// Errors, each naming the file: usage (no such folder, or too large for its file system), denied, io.
+    /// Errors, each naming the file: usage (no such folder, or too large for its file system), denied, io, system
+    /// (too many open files).
     static Result<FileStore> create(const std::string& path, std::uint64_t size_pages);
 
     FileStore(FileStore&& other) noexcept;
