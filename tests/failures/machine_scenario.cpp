@@ -21,9 +21,13 @@
 namespace page_map_lab::failures {
 namespace {
 
-constexpr Documented any_error{{ErrorCode::no_memory, ErrorCode::system, ErrorCode::denied, ErrorCode::unavailable,
-                                ErrorCode::usage, ErrorCode::malformed, ErrorCode::io},
-                               true};
+/// Where no call can fail but an allocation whose failure is thrown.
+constexpr Documented only_bad_alloc{{}, Throws::bad_alloc};
+constexpr Documented discovers{{ErrorCode::no_memory, ErrorCode::system}, Throws::bad_alloc};
+constexpr Documented reads_a_description{{ErrorCode::no_memory, ErrorCode::system, ErrorCode::usage}, Throws::bad_alloc};
+constexpr Documented binds_memory{{ErrorCode::no_memory, ErrorCode::system, ErrorCode::denied}, Throws::bad_alloc};
+constexpr Documented reads_a_trace{{ErrorCode::denied, ErrorCode::io, ErrorCode::system}, Throws::bad_alloc};
+constexpr Documented runs_threads{{ErrorCode::system}, Throws::bad_alloc};
 
 /// The files that this process has open, but for events: one of each tracepoint stays open for the life of the process.
 int open_files_but_events() {
@@ -48,8 +52,8 @@ void place(const Topology& topology) {
     constexpr std::size_t bytes = 16 * page_size;
     void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (const char* text : {"local", "interleave", "node:0"}) {
-        const MemoryPolicy policy = *attempt("parse a memory policy", any_error, [&] { return MemoryPolicy::parse(text); });
-        attempt("apply a memory policy", any_error, [&] { return policy.apply(topology, memory, bytes); });
+        const MemoryPolicy policy = *attempt("parse a memory policy", only_bad_alloc, [&] { return MemoryPolicy::parse(text); });
+        attempt("apply a memory policy", binds_memory, [&] { return policy.apply(topology, memory, bytes); });
         attempt_throwing("observe a placement", [&] {
             const MemoryOutcome outcome = observe_placement(policy, topology, memory, bytes);
             if (outcome.state != PlacementState::ok && outcome.why.empty()) {
@@ -60,15 +64,15 @@ void place(const Topology& topology) {
             NodeArena arena({.numa_node = 0, .topology = &topology});
             void* node = arena.allocate(512, 512);
             arena.release(node, 512, 512);
-        });
+        }, Throws::bad_alloc_or_runtime_error);
     }
     ::munmap(memory, bytes);
 }
 
 void pin(const Topology& topology) {
     for (const char* text : {"compact", "scatter", "per_node", "list:0"}) {
-        const PinningPlan plan = *attempt("parse a pinning plan", any_error, [&] { return PinningPlan::parse(text); });
-        const auto cpus = attempt("plan a pinning", any_error, [&] { return plan.cpus_for(topology, 1); });
+        const PinningPlan plan = *attempt("parse a pinning plan", only_bad_alloc, [&] { return PinningPlan::parse(text); });
+        const auto cpus = attempt("plan a pinning", only_bad_alloc, [&] { return plan.cpus_for(topology, 1); });
         attempt_throwing("pin a thread", [&] {
             const PinOutcome outcome = pin_this_thread(topology, cpus->front());
             if (outcome.state != PlacementState::ok && (outcome.why.empty() || !injected())) {
@@ -99,14 +103,40 @@ void count() {
         const PhaseSample before = counters.sample();
         expect_reasons(counters.readings(before, counters.sample()));
     });
-    attempt("count interrupts", any_error, [] { return InterruptSnapshot::take(); });
+}
+
+/// For want of memory a fact is not missing: that is thrown.
+void expect_known(const std::vector<Fact>& before, const std::vector<Fact>& now) {
+    for (std::size_t position = 0; position < before.size(); ++position) {
+        if (before[position].value && !now.at(position).value && injected_into("operator new")) {
+            broken("the fact " + before[position].name + " is missing: " + now[position].why);
+        }
+    }
+}
+
+void read_facts(const Topology& topology) {
+    const HostFacts host_before = read_host_facts(topology);
+    attempt_throwing("read the host's facts", [&] { expect_known(host_before.facts, read_host_facts(topology).facts); });
+    const std::vector<Fact> environment_before = read_environment_facts();
+    attempt_throwing("read the environment's facts", [&] { expect_known(environment_before, read_environment_facts()); });
+}
+
+/// A row that this machine has is never missing.
+void count_interrupts() {
+    const InterruptSnapshot before = *InterruptSnapshot::take();
+    const auto now = attempt("count interrupts", only_bad_alloc, [] { return InterruptSnapshot::take(); });
+    for (const std::string_view row : InterruptSnapshot::rows) {
+        if (now->total(row).has_value() != before.total(row).has_value()) {
+            broken("interrupts were counted without the row " + std::string(row));
+        }
+    }
 }
 
 void read_a_trace() {
     const TemporaryFolder folder;
     const std::string path =
         folder.make_file("log", "fio version 2 iolog\nfile add\nfile write 0 8192\nother read 4096 100\nfile sync 0 0\n");
-    const auto trace = attempt("read a trace", any_error, [&] { return Trace::load(path); });
+    const auto trace = attempt("read a trace", reads_a_trace, [&] { return Trace::load(path); });
     if (trace->page_accesses() != 3) {
         broken("a trace was read wrongly");
     }
@@ -129,7 +159,7 @@ void run_threads(const Topology& topology) {
         member.stop(1);
         return {};
     };
-    const auto reports = attempt("run a team", any_error, [&] { return team.run(roles, std::chrono::milliseconds(1), body); });
+    const auto reports = attempt("run a team", runs_threads, [&] { return team.run(roles, std::chrono::milliseconds(1), body); });
     if (reports->size() != threads) {
         broken("a team of " + std::to_string(threads) + " has " + std::to_string(reports->size()) + " reports");
     }
@@ -139,13 +169,13 @@ void run_threads(const Topology& topology) {
 
 void counters_and_placement() {
     const int files = open_files_but_events();
-    const Topology topology = *attempt("discover the topology", any_error, [] { return Topology::discover(); });
-    attempt("read a synthetic topology", any_error,
+    const Topology topology = *attempt("discover the topology", discovers, [] { return Topology::discover(); });
+    attempt("read a synthetic topology", reads_a_description,
             [] { return Topology::from_synthetic("package:2 numanode:1 core:2 pu:2"); });
-    attempt_throwing("read the host's facts", [&] { read_host_facts(topology); });
-    attempt_throwing("read the environment's facts", [] { read_environment_facts(); });
+    read_facts(topology);
     read_a_trace();
     count();
+    count_interrupts();
     place(topology);
     run_threads(topology);
     pin(topology);

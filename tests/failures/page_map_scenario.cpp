@@ -52,10 +52,10 @@ public:
     void run();
 
 private:
-    static constexpr Documented loads{{ErrorCode::no_memory, ErrorCode::no_frame, ErrorCode::io}, true};
+    static constexpr Documented loads{{ErrorCode::no_memory, ErrorCode::no_frame, ErrorCode::io}, Throws::bad_alloc};
     static constexpr Documented faults{{ErrorCode::no_memory, ErrorCode::no_frame, ErrorCode::io, ErrorCode::system}};
     static constexpr Documented revokes{{ErrorCode::no_memory, ErrorCode::system, ErrorCode::io}};
-    static constexpr Documented maps{{ErrorCode::no_memory, ErrorCode::system}, true};
+    static constexpr Documented maps{{ErrorCode::no_memory, ErrorCode::system}, Throws::bad_alloc_or_runtime_error};
 
     /// Everything that can be seen at rest; after each failure.
     void look() {
@@ -232,7 +232,7 @@ void PageMapRun::make() {
                                   const auto outcome = map_->remove_contig({0, object_pages});
                                   return outcome && outcome->removed != 0;
                               }});
-    });
+    }, Throws::bad_alloc_or_runtime_error);
     attempt_throwing("register a thread", [this] { thread_ = map_->register_thread(); });
 }
 
@@ -273,7 +273,7 @@ void PageMapRun::take_away_mapped() {
     take_away("writeback", [&] { return map_->writeback({0, object_pages}); });
     for (const PageIndex index : {1, 5, 8, 10, 12, 15}) {
         std::array<std::byte, page_size> bytes;
-        attempt_here("read the store", {{ErrorCode::io}, true}, [&] { return store_.read_pages({index, 1}, bytes); });
+        attempt_here("read the store", {{ErrorCode::io}, Throws::bad_alloc}, [&] { return store_.read_pages({index, 1}, bytes); });
         expect(index, version_of(bytes, index), "written back");
     }
     write_mapped(shared_, 3, 53);
@@ -324,12 +324,12 @@ void PageMapRun::end() {
         }
     }
     attempt_here("destroy", revokes, [&] { return map_->destroy(); });
-    attempt("sync", {{ErrorCode::io}, true}, [&] { return store_.sync(); });
+    attempt("sync", {{ErrorCode::io}, Throws::bad_alloc}, [&] { return store_.sync(); });
     if (map_->frames_in_use() != 0 || map_->page_count() != 0) {
         broken("frames or pages are left after destroy");
     }
     std::uint64_t memory_pages = 0;
-    attempt_throwing("ask how much memory is taken", [&] { memory_pages = map_->memory_pages(); });
+    attempt_throwing("ask how much memory is taken", [&] { memory_pages = map_->memory_pages(); }, Throws::bad_alloc_or_runtime_error);
     if (memory_pages > map_->frames_quarantined()) {
         broken("memory was left that is not in quarantine");
     }
@@ -338,7 +338,7 @@ void PageMapRun::end() {
     }
     for (PageIndex index = 0; index < object_pages; ++index) {
         std::array<std::byte, page_size> bytes;
-        attempt("read the store", {{ErrorCode::io}, true}, [&] { return store_.read_pages({index, 1}, bytes); });
+        attempt("read the store", {{ErrorCode::io}, Throws::bad_alloc}, [&] { return store_.read_pages({index, 1}, bytes); });
         expect(index, version_of(bytes, index), "in the store at the end");
     }
 }
@@ -377,7 +377,7 @@ void run_over(const VariantEntry& variant, Store& store) {
 void page_map_over_a_file(const VariantEntry& variant) {
     const TemporaryFolder folder;
     std::optional<FileStore> store;
-    attempt("make a file store", {{ErrorCode::system, ErrorCode::denied, ErrorCode::usage, ErrorCode::io}, true},
+    attempt("make a file store", {{ErrorCode::system, ErrorCode::denied, ErrorCode::usage, ErrorCode::io}, Throws::bad_alloc},
             [&]() -> Status {
                 Result<FileStore> made = FileStore::create(folder.file("object"), object_pages);
                 if (!made) {
@@ -395,15 +395,15 @@ void page_map_over_a_file(const VariantEntry& variant) {
         pages.push_back(page);
         places.push_back(page);
     }
-    attempt("write gathered", {{ErrorCode::io}, true}, [&] { return store->write_gathered(0, pages); });
+    attempt("write gathered", {{ErrorCode::io}, Throws::bad_alloc}, [&] { return store->write_gathered(0, pages); });
     std::fill(contents.begin(), contents.end(), std::byte{1});
-    attempt("read scattered", {{ErrorCode::io}, true}, [&] { return store->read_scattered(0, places); });
+    attempt("read scattered", {{ErrorCode::io}, Throws::bad_alloc}, [&] { return store->read_scattered(0, places); });
     for (PageIndex index = 0; index < object_pages; ++index) {
         if (find_mismatch({contents.data() + index * page_size, page_size}, index, 0)) {
             broken("the file does not hold what was written to it");
         }
     }
-    attempt("open a file store", {{ErrorCode::system, ErrorCode::denied, ErrorCode::usage, ErrorCode::io}, true},
+    attempt("open a file store", {{ErrorCode::system, ErrorCode::denied, ErrorCode::usage, ErrorCode::io}, Throws::bad_alloc},
             [&] { return FileStore::open(folder.file("object"), FileStore::Access::read_only); });
     run_over(variant, *store);
 }
@@ -411,7 +411,7 @@ void page_map_over_a_file(const VariantEntry& variant) {
 void page_map_over_memory(const VariantEntry& variant) {
     std::optional<MemoryStore> store;
     attempt_throwing("make a memory store",
-                     [&] { store.emplace(object_pages, MemoryStore::Fresh::versioned); });
+                     [&] { store.emplace(object_pages, MemoryStore::Fresh::versioned); }, Throws::bad_alloc_or_runtime_error);
     run_over(variant, *store);
     const Armed armed("take a memory store down");
     store.reset();

@@ -7,12 +7,15 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <functional>
 #include <initializer_list>
 #include <iterator>
+#include <new>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "impl/core/error.hpp"
@@ -24,10 +27,19 @@ namespace page_map_lab::failures {
 /// Something that a failure must not do was done: ends the process, without taking down what may be in disorder.
 [[noreturn]] void broken(const std::string& what);
 
+/// What an operation may throw when one of its calls fails: a std::runtime_error only where its header says so.
+enum class Throws : std::uint8_t { nothing, bad_alloc, bad_alloc_or_runtime_error };
+
 /// What an operation may answer when one of its calls fails.
 struct Documented {
     std::initializer_list<ErrorCode> errors;
-    bool may_throw = false;  ///< std::bad_alloc, or what a constructor throws
+    Throws throws = Throws::nothing;
+
+    bool allows(ErrorCode code) const { return std::find(errors.begin(), errors.end(), code) != errors.end(); }
+    bool allows(const std::exception& thrown) const {
+        return (throws != Throws::nothing && dynamic_cast<const std::bad_alloc*>(&thrown) != nullptr) ||
+               (throws == Throws::bad_alloc_or_runtime_error && dynamic_cast<const std::runtime_error*>(&thrown) != nullptr);
+    }
 };
 
 /// Runs `operation`, which returns a Result or a Status, until it succeeds; `after_failure` looks at what is left each
@@ -38,7 +50,7 @@ auto attempt(const char* name, Documented documented, Operation&& operation,
     for (int failures = 0;; ++failures) {
         std::string problem;
         std::optional<Error> error;
-        bool allowed = documented.may_throw;
+        bool allowed = false;
         const auto tried = [&] {
             const Armed armed(name);
             return operation();
@@ -50,10 +62,10 @@ auto attempt(const char* name, Documented documented, Operation&& operation,
             }
             error = result.error();
             problem = error->text() + " [" + std::string(to_string(error->code)) + "]";
-            allowed = std::find(documented.errors.begin(), documented.errors.end(), error->code) !=
-                      documented.errors.end();
+            allowed = documented.allows(error->code);
         } catch (const std::exception& thrown) {
             problem = std::string("throws ") + thrown.what();
+            allowed = documented.allows(thrown);
         }
         if (!injected()) {
             broken(std::string(name) + " fails by itself: " + problem);
@@ -72,8 +84,8 @@ auto attempt(const char* name, Documented documented, Operation&& operation,
 
 /// As attempt, for what only throws.
 template <class Operation>
-void attempt_throwing(const char* name, Operation&& operation) {
-    attempt(name, {{}, true}, [&]() -> Status {
+void attempt_throwing(const char* name, Operation&& operation, Throws throws = Throws::bad_alloc) {
+    attempt(name, {{}, throws}, [&]() -> Status {
         operation();
         return {};
     });

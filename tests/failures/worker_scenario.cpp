@@ -85,7 +85,10 @@ public:
     void run();
 
 private:
-    static constexpr Documented of_a_worker{{ErrorCode::unavailable, ErrorCode::system, ErrorCode::no_memory}, true};
+    static constexpr std::initializer_list<ErrorCode> errors_of_a_worker{ErrorCode::unavailable, ErrorCode::system,
+                                                                         ErrorCode::no_memory};
+    static constexpr Documented of_a_worker{errors_of_a_worker, Throws::bad_alloc};
+    static constexpr Documented of_a_new_worker{errors_of_a_worker, Throws::bad_alloc_or_runtime_error};  // space_of throws
     static constexpr Documented revokes{{ErrorCode::no_memory, ErrorCode::system, ErrorCode::unavailable}};
 
     /// Runs it with a worker that lives, as often as attempt does; `operation` is given its region.
@@ -159,7 +162,7 @@ void WorkerRun::have_a_worker() {
         region_ = *region;
         return {};
     };
-    attempt("have a worker", of_a_worker, have, [this](const Error*) { look_and_let_go_of_the_dead(); });
+    attempt("have a worker", of_a_new_worker, have, [this](const Error*) { look_and_let_go_of_the_dead(); });
 }
 
 void WorkerRun::let_go() {
@@ -246,9 +249,9 @@ void WorkerRun::end() {
 void WorkerRun::run() {
     attempt_throwing("make a page map", [this] {
         map_ = variant_.make({.size_pages = object_pages, .frame_count = object_pages, .store = &store_});
-    });
+    }, Throws::bad_alloc_or_runtime_error);
     attempt_throwing("register a thread", [this] { thread_ = map_->register_thread(); });
-    attempt("share memory", {{ErrorCode::system, ErrorCode::no_memory}, true}, [this]() -> Status {
+    attempt("share memory", {{ErrorCode::system, ErrorCode::no_memory}, Throws::bad_alloc}, [this]() -> Status {
         Result<SharedMemory> made = SharedMemory::make(object_pages * page_size, "page-map-shared");
         if (!made) {
             return tl::unexpected(std::move(made.error()));
@@ -269,7 +272,7 @@ void WorkerRun::run() {
 }  // namespace
 
 void page_map_with_a_worker(const VariantEntry& variant) {
-    attempt("start the nursery", {{ErrorCode::system}, true}, [] { return Nursery::start(); });  // before there is a thread
+    attempt("start the nursery", {{ErrorCode::system}, Throws::bad_alloc}, [] { return Nursery::start(); });  // before there is a thread
     const std::vector<pid_t> nurseries = children_of(::getpid());
     if (nurseries.size() != 1) {
         broken("the nursery is not this process's only child");
