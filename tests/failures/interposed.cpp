@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <hwloc.h>
 #include <linux/futex.h>
+#include <perfmon/pfmlib.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -99,6 +100,8 @@ extern "C" {
     void* __wrap_##NAME PARAMETERS { return no_memory(#NAME) ? nullptr : __real_##NAME ARGUMENTS; }
 
 CAN_LACK_MEMORY(aligned_alloc, (std::size_t alignment, std::size_t bytes), (alignment, bytes))
+void* __real___sched_cpualloc(std::size_t processors);
+void* __wrap___sched_cpualloc(std::size_t processors) { return no_memory("CPU_ALLOC") ? nullptr : __real___sched_cpualloc(processors); }
 CAN_LACK_MEMORY(mallocx, (std::size_t bytes, int flags), (bytes, flags))
 CAN_FAIL(int, EAGAIN, mallctl, (const char* name, void* old, std::size_t* length, void* fresh, std::size_t bytes),
          (name, old, length, fresh, bytes), EAGAIN)
@@ -223,6 +226,11 @@ CAN_FAIL(int, -1, sched_getaffinity, (pid_t thread, std::size_t bytes, cpu_set_t
 CAN_FAIL(int, -1, sigaction, (int number, const struct sigaction* action, struct sigaction* before),
          (number, action, before), EINVAL)
 
+CAN_FAIL(pfm_err_t, PFM_ERR_NOTSUPP, pfm_initialize, (), (), 0)
+CAN_FAIL(pfm_err_t, PFM_ERR_NOTFOUND, pfm_get_os_event_encoding, (const char* event, int levels, pfm_os_t system, void* found),
+         (event, levels, system, found), 0)
+CAN_FAIL(pfm_err_t, PFM_ERR_NOTSUPP, pfm_get_pmu_info, (pfm_pmu_t number, pfm_pmu_info_t* found), (number, found), 0)
+
 CAN_FAIL(hwloc_bitmap_t, nullptr, hwloc_bitmap_alloc, (), (), ENOMEM)
 CAN_FAIL(int, -1, hwloc_bitmap_copy, (hwloc_bitmap_t to, hwloc_const_bitmap_t from), (to, from), ENOMEM)
 CAN_FAIL(int, -1, hwloc_bitmap_set, (hwloc_bitmap_t set, unsigned member), (set, member), ENOMEM)
@@ -231,6 +239,8 @@ CAN_FAIL(int, -1, hwloc_bitmap_and, (hwloc_bitmap_t to, hwloc_const_bitmap_t lef
          (to, left, right), ENOMEM)
 CAN_FAIL(int, -1, hwloc_topology_init, (hwloc_topology_t* made), (made), ENOMEM)
 CAN_FAIL(int, -1, hwloc_topology_set_flags, (hwloc_topology_t topology, unsigned long flags), (topology, flags), EINVAL)
+CAN_FAIL(int, -1, hwloc_topology_set_icache_types_filter, (hwloc_topology_t topology, enum hwloc_type_filter_e kept),
+         (topology, kept), EINVAL)
 CAN_FAIL(int, -1, hwloc_topology_set_synthetic, (hwloc_topology_t topology, const char* text), (topology, text), EINVAL)
 CAN_FAIL(int, -1, hwloc_topology_set_xml, (hwloc_topology_t topology, const char* path), (topology, path), EINVAL)
 CAN_FAIL(int, -1, hwloc_topology_load, (hwloc_topology_t topology), (topology), ENOMEM)
@@ -241,6 +251,9 @@ CAN_FAIL(int, -1, hwloc_distances_get_by_type,
 CAN_FAIL(int, -1, hwloc_get_cpubind, (hwloc_topology_t topology, hwloc_cpuset_t set, int flags), (topology, set, flags), ENOSYS)
 CAN_FAIL(int, -1, hwloc_set_cpubind, (hwloc_topology_t topology, hwloc_const_cpuset_t set, int flags),
          (topology, set, flags), EXDEV)
+CAN_FAIL(int, -1, hwloc_set_membind,
+         (hwloc_topology_t topology, hwloc_const_bitmap_t set, hwloc_membind_policy_t policy, int flags),
+         (topology, set, policy, flags), ENOSYS)
 CAN_FAIL(int, -1, hwloc_set_area_membind,
          (hwloc_topology_t topology, const void* address, std::size_t length, hwloc_const_bitmap_t set,
           hwloc_membind_policy_t policy, int flags),
