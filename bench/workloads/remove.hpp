@@ -337,7 +337,7 @@ inline WorkloadDescription remove_question() {
         .variations = {{{"dirty_percent", "50"}, {"pages", "512"}},
                        {{"pinned_percent", "25"}, {"pages", "512"}},
                        {{"regions", "4"}, {"pages", "512"}},
-                       {{"processes", "1,4"}, {"pages", "512"}}},
+                       {{"processes", "1,4"}, {"victims", "0"}, {"pages", "512"}}},  // an agent would take a victim's processor
         .score = {.metric = "ns_per_page", .unit = "ns"},
         .possible = [](const Parameters& parameters) -> Status {
             const std::uint64_t pages = parameters.number("pages");

@@ -329,7 +329,7 @@ inline WorkloadDescription shootdown_question() {
                            ParameterAxis::option("victims_touch", {"outside", "inside"}),
                            ParameterAxis::option("processes", 0, 0, most_processes), interval_axis(), threads},
             .variations = {{{"interval_ns", "500000"}, {"pages", "8"}, {"layout", "contiguous"}},
-                           {{"processes", "1,4"}, {"pages", "8,512"}, {"layout", "contiguous"}, {"threads", std::to_string(pair)}}},
+                           {{"processes", "1,4"}, {"pages", "8,512"}, {"layout", "contiguous"}, {"threads", "1"}}},
             .score = {.metric = "ns_per_page", .unit = "ns"},
             .possible = [](const Parameters& parameters) -> Status {
                 const std::uint64_t processes = parameters.number("processes");
