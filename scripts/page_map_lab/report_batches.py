@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from page_map_lab.compare_cells import launch_score
 from page_map_lab.records import CellKey
@@ -37,8 +38,9 @@ def _but_pages(key: CellKey) -> tuple[object, ...]:
 
 
 def _around(key: CellKey) -> str:
-    words = CellKey(key.workload, tuple(item for item in key.parameters if item[0] != "pages"), key.size, key.plan, key.memory)
-    return words_of(words)
+    """The other parameters, without the options that are off."""
+    kept = tuple((name, value) for name, value in key.parameters if name != "pages" and value != 0)
+    return words_of(replace(key, parameters=kept))
 
 
 def _against_one_by_one(workload: WorkloadReport, sizes: Sequence[Row]) -> str:
