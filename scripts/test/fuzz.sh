@@ -4,10 +4,10 @@ set -euo pipefail
 source scripts/test/common.sh
 
 targets=(trace iolog interrupts placement command_line)
-executions=100000 # of each target in the short form, which ends after half a minute, too
+executions=100000 # of each target in the short form, which ends after a quarter of a minute, too
 declare -A longest=([trace]=4096 [iolog]=4096 [interrupts]=2048 [placement]=256 [command_line]=1024) # bytes
 minutes=${PAGE_MAP_LAB_TEST_MINUTES:-}
-bound=(-runs=$executions -max_total_time=30)
+bound=(-runs=$executions -max_total_time=15)
 [ -z "$minutes" ] || bound=(-runs=10000000 -max_total_time=$((60 * minutes)))
 
 build_preset fuzz "${targets[@]/#/fuzz_}"
