@@ -165,23 +165,50 @@ void run_threads(const Topology& topology) {
     }
 }
 
-}  // namespace
-
-void counters_and_placement() {
+/// What is read, counted or bound leaves no file open.
+template <class Run>
+void leaving_no_file_open(Run&& run) {
     const int files = open_files_but_events();
-    const Topology topology = *attempt("discover the topology", discovers, [] { return Topology::discover(); });
-    attempt("read a synthetic topology", reads_a_description,
-            [] { return Topology::from_synthetic("package:2 numanode:1 core:2 pu:2"); });
-    read_facts(topology);
-    read_a_trace();
-    count();
-    count_interrupts();
-    place(topology);
-    run_threads(topology);
-    pin(topology);
+    run();
     if (open_files_but_events() != files) {
         broken("a file descriptor was left open");
     }
+}
+
+}  // namespace
+
+void describe_the_machine() {
+    leaving_no_file_open([] {
+        const Topology topology = *attempt("discover the topology", discovers, [] { return Topology::discover(); });
+        attempt("read a synthetic topology", reads_a_description,
+                [] { return Topology::from_synthetic("package:2 numanode:1 core:2 pu:2"); });
+        read_facts(topology);
+    });
+}
+
+void count_events() {
+    leaving_no_file_open([] {
+        count();
+        count_interrupts();
+    });
+}
+
+void place_memory_and_threads() {
+    const Topology topology = Topology::discover().value();
+    leaving_no_file_open([&] {
+        place(topology);
+        pin(topology);
+    });
+}
+
+void run_a_team() {
+    const Topology topology = Topology::discover().value();
+    ThreadCounters::open(CounterSetName::none);  // whether counters can be set up is count_events' question
+    leaving_no_file_open([&] { run_threads(topology); });
+}
+
+void read_a_log() {
+    leaving_no_file_open([] { read_a_trace(); });
 }
 
 }  // namespace page_map_lab::failures

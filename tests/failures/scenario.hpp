@@ -100,7 +100,11 @@ inline int open_files() {
 /// The runs of the sweep. What they hold is freed when they return.
 void page_map_over_a_file(const VariantEntry& variant);
 void page_map_over_memory(const VariantEntry& variant);
-void counters_and_placement();
 void page_map_with_a_worker(const VariantEntry& variant);
+void describe_the_machine();
+void count_events();
+void place_memory_and_threads();
+void run_a_team();
+void read_a_log();
 
 }  // namespace page_map_lab::failures
