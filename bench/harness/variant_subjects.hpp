@@ -90,13 +90,4 @@ void add_unprotected_floors(WorkloadDescription& workload, MakeCell make) {
     });
 }
 
-/// Adds a floor. `make` is called with the parameters and returns a unique_ptr<Cell>.
-template <class MakeCell>
-void add_floor(WorkloadDescription& workload, std::string name, MakeCell make) {
-    workload.subjects.push_back(
-        {std::move(name), {}, true, [make](const Parameters& parameters) -> std::unique_ptr<Cell> {
-             return make(parameters);
-         }});
-}
-
 }  // namespace page_map_lab::bench

@@ -3,12 +3,9 @@
 //
 // Virtual calls stand at phase borders only; what runs inside a measured loop is one template instantiation.
 //
-// A binary is a few lines:
-//
-//     int main(int argc, char** argv) { return bench::workload_main(argc, argv, bench::lookup_workload()); }
-//
-// and a workload is one function that returns a WorkloadDescription whose subjects add_variants (variant_subjects.hpp)
-// fills from the catalog. bench/workloads/lookup.hpp is the shortest example.
+// A workload is a header: a function that returns the question, and its cells. Its program says which subjects are asked:
+// add_variants (variant_subjects.hpp) takes them from the catalog. bench/bench_insert.cpp and bench/workloads/insert.hpp
+// are the shortest example.
 #pragma once
 
 #include <cstdint>
@@ -102,6 +99,12 @@ struct WorkloadDescription {
     /// How many threads a point needs; by default its parameter "threads", or 1.
     std::function<unsigned(const Parameters&)> threads_needed{};
 };
+
+/// Adds a floor; a cell of it is made by `make`.
+inline void add_floor(WorkloadDescription& workload, std::string name,
+                      std::function<std::unique_ptr<Cell>(const Parameters&)> make) {
+    workload.subjects.push_back({std::move(name), {}, true, std::move(make)});
+}
 
 /// Runs the workload as the command line says and writes the record. Returns the exit code: 0 ok; 2 usage, unreadable
 /// or malformed input, nothing matched, a cell that could not be set up; 4 required counters unavailable; 5 a

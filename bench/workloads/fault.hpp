@@ -21,7 +21,6 @@
 #include <vector>
 
 #include "bench/harness/digest.hpp"
-#include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/faults.hpp"
 #include "bench/workloads/pace.hpp"
@@ -180,23 +179,6 @@ inline WorkloadDescription fault_question() {
                            ParameterAxis::threads()},
             .variations = {{{"interval_ns", "50000"}, {"kind", "hard"}}},
             .score = {.metric = "ns_per_fault", .unit = "ns"}};
-}
-
-/// The fault workload: every layout under every read path, and who gives rights; and the raw call. Nothing is shot down.
-inline WorkloadDescription fault_workload() {
-    WorkloadDescription workload = fault_question();
-    static constexpr FeltAxes felt{.layout = true, .read = true, .mechanism = true};
-    add_variants<felt>(workload, []<class Variant>(const Parameters& parameters) {
-        return std::make_unique<FaultCell>(parameters, [](std::uint64_t pages, Environment& environment) {
-            return std::make_unique<MapFaultTarget<Variant>>(pages, environment);
-        });
-    });
-    add_floor(workload, "floor:raw_fault", [](const Parameters& parameters) {
-        return std::make_unique<FaultCell>(parameters, [](std::uint64_t pages, Environment& environment) {
-            return std::make_unique<RawFaultTarget>(pages, environment);
-        });
-    });
-    return workload;
 }
 
 }  // namespace page_map_lab::bench

@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "bench/harness/digest.hpp"
-#include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/slot_array.hpp"
 #include "impl/page_map/page_map.hpp"
@@ -231,18 +230,6 @@ inline WorkloadDescription insert_question() {
                            ParameterAxis::words("order", {"ascending", "shuffled"}), ParameterAxis::threads()},
             .score = {.metric = "ns_per_operation", .unit = "ns"},
             .possible = a_page_for_each_thread};
-}
-
-/// The insert workload: every layout under every read path, and the array.
-inline WorkloadDescription insert_workload() {
-    static constexpr FeltAxes felt{.layout = true, .read = true};
-    WorkloadDescription workload = insert_question();
-    add_variants<felt>(workload, []<class Variant>(const Parameters& parameters) {
-        return std::make_unique<InsertCell<MapToPopulate<Variant>>>(parameters);
-    });
-    add_floor(workload, "floor:array",
-              [](const Parameters& parameters) { return std::make_unique<InsertCell<ArrayToPopulate>>(parameters); });
-    return workload;
 }
 
 }  // namespace page_map_lab::bench

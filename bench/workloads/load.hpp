@@ -14,7 +14,6 @@
 #include <string>
 
 #include "bench/harness/digest.hpp"
-#include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/slot_array.hpp"
 #include "impl/page_map/page_map.hpp"
@@ -282,18 +281,6 @@ inline WorkloadDescription load_question() {
                            ParameterAxis::words("race", {"same", "different", "nowait"}), ParameterAxis::threads()},
             .score = {.metric = "ns_per_operation", .unit = "ns"},
             .possible = a_page_for_each_thread};
-}
-
-/// The load workload: every layout under every read path, and the store's bare read into an array.
-inline WorkloadDescription load_workload() {
-    static constexpr FeltAxes felt{.layout = true, .read = true};
-    WorkloadDescription workload = load_question();
-    add_variants<felt>(workload, []<class Variant>(const Parameters& parameters) {
-        return std::make_unique<LoadCell<MapToLoad<Variant>>>(parameters);
-    });
-    add_floor(workload, "floor:raw_read",
-              [](const Parameters& parameters) { return std::make_unique<LoadCell<ArrayToLoad>>(parameters); });
-    return workload;
 }
 
 }  // namespace page_map_lab::bench

@@ -18,7 +18,6 @@
 #include "bench/harness/digest.hpp"
 #include "bench/harness/key_pattern.hpp"
 #include "bench/harness/planted.hpp"
-#include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/resident.hpp"
 
@@ -256,24 +255,6 @@ inline WorkloadDescription lookup_question() {
             .score = {.metric = "ns_per_operation", .unit = "ns"},
             .plants = true,
             .possible = a_page_for_each_thread};
-}
-
-/// The lookup workload: every layout under every read path, and the array.
-inline WorkloadDescription lookup_workload() {
-    static constexpr FeltAxes felt{.layout = true, .read = true};
-    WorkloadDescription workload = lookup_question();
-    const auto make = []<class Variant>(const Parameters& parameters) {
-        return std::make_unique<LookupCell<ResidentMap<Variant>>>(variant_name<Variant>(felt), parameters);
-    };
-    add_variants<felt>(workload, make);
-    add_unprotected_floors<felt>(workload, make);
-    add_floor(workload, "floor:array", [](const Parameters& parameters) {
-        return std::make_unique<LookupCell<ResidentArray>>("floor:array", parameters);
-    });
-    add_floor(workload, "floor:array_between_stores", [](const Parameters& parameters) {
-        return std::make_unique<LookupCell<ResidentArrayBetweenStores>>("floor:array_between_stores", parameters);
-    });
-    return workload;
 }
 
 }  // namespace page_map_lab::bench

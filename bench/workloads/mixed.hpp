@@ -23,7 +23,6 @@
 
 #include "bench/harness/digest.hpp"
 #include "bench/harness/key_pattern.hpp"
-#include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/mixed_target.hpp"
 
@@ -188,18 +187,6 @@ inline WorkloadDescription mixed_question() {
                 }
                 return {};
             }};
-}
-
-/// The mixed workload: every variant.
-inline WorkloadDescription mixed_workload() {
-    WorkloadDescription workload = mixed_question();
-    add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true, .mechanism = true}>(
-        workload, []<class Variant>(const Parameters& parameters) {
-            return std::make_unique<MixedCell>(parameters, [](const MixedShape& shape, Environment& environment) {
-                return std::make_unique<MapMixedTarget<Variant>>(shape, environment);
-            });
-        });
-    return workload;
 }
 
 }  // namespace page_map_lab::bench

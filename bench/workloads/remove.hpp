@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "bench/harness/digest.hpp"
-#include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/phase_clock.hpp"
 #include "bench/workloads/remove_target.hpp"
@@ -362,37 +361,6 @@ inline WorkloadDescription remove_question() {
         question.variations.push_back({{"victims", further_victims(processors)}, {"pages", "512"}});
     }
     return question;
-}
-
-/// The remove workload: every variant, memory given back or kept, and the raw calls.
-inline WorkloadDescription remove_workload() {
-    static constexpr FeltAxes felt{.layout = true, .read = true, .shootdown = true, .mechanism = true};
-    WorkloadDescription workload = remove_question();
-    for (const bool keep : {false, true}) {
-        add_variants<felt>(
-            workload,
-            [keep]<class Variant>(const Parameters& parameters) {
-                return std::make_unique<RemoveCell>(
-                    parameters, keep, [](const RemoveShape& shape, Environment& environment) {
-                        return std::make_unique<MapRemoveTarget<Variant>>(shape, environment);
-                    });
-            },
-            keep ? "keep" : "return");
-    }
-    for (const bool one_call_a_page : {false, true}) {
-        add_floor(workload, one_call_a_page ? "floor:raw_mprotect_single" : "floor:raw_mprotect_ranged",
-                  [one_call_a_page](const Parameters& parameters) {
-                      return std::make_unique<RemoveCell>(
-                          parameters, /*keep_memory=*/true,
-                          [one_call_a_page](const RemoveShape& shape,
-                                            Environment& environment) -> std::unique_ptr<RemoveTarget> {
-                              return shape.processes != 0
-                                         ? nullptr
-                                         : std::make_unique<RawRemoveTarget>(shape, one_call_a_page, environment);
-                          });
-                  });
-    }
-    return workload;
 }
 
 }  // namespace page_map_lab::bench

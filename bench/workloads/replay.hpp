@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "bench/harness/digest.hpp"
-#include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/replay_target.hpp"
 
@@ -150,21 +149,6 @@ inline WorkloadDescription replay_question() {
                            ParameterAxis::option("sync", {"write", "disk"})},
             .score = {.metric = "ns_per_operation", .unit = "ns"},
             .takes_trace = true};
-}
-
-/// The replay workload: every variant.
-inline WorkloadDescription replay_workload() {
-    WorkloadDescription workload = replay_question();
-    add_variants<FeltAxes{.layout = true, .read = true, .shootdown = true, .mechanism = true}>(
-        workload, []<class Variant>(const Parameters& parameters) {
-            return std::make_unique<ReplayCell>(parameters,
-                                                [](const ReplayShape& shape, std::shared_ptr<const Trace> trace,
-                                                   std::shared_ptr<ReplayFile> file, Environment& environment) {
-                                                    return std::make_unique<MapReplayTarget<Variant>>(
-                                                        shape, std::move(trace), std::move(file), environment);
-                                                });
-        });
-    return workload;
 }
 
 }  // namespace page_map_lab::bench

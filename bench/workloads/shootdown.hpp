@@ -19,12 +19,12 @@
 #include <thread>
 #include <vector>
 
-#include "bench/harness/variant_subjects.hpp"
 #include "bench/harness/workload.hpp"
 #include "bench/workloads/flush_times.hpp"
 #include "bench/workloads/pace.hpp"
 #include "bench/workloads/shootdown_object.hpp"
 #include "bench/workloads/victim_evidence.hpp"
+#include "variants/catalog.hpp"
 
 namespace page_map_lab::bench {
 
@@ -340,21 +340,6 @@ inline WorkloadDescription shootdown_question() {
                 }
                 return {};
             }};
-}
-
-/// The shootdown workload: every policy, and the raw calls.
-inline WorkloadDescription shootdown_workload() {
-    WorkloadDescription workload = shootdown_question();
-    add_variants<FeltAxes{.shootdown = true, .mechanism = true}>(workload, []<class Variant>(const Parameters& parameters) {
-        return std::make_unique<ShootdownCell<RevokeByPolicy<Variant>>>(parameters);
-    });
-    add_floor(workload, "floor:raw_mprotect_ranged", [](const Parameters& parameters) {
-        return std::make_unique<ShootdownCell<RevokeRanged>>(parameters);
-    });
-    add_floor(workload, "floor:raw_mprotect_single", [](const Parameters& parameters) {
-        return std::make_unique<ShootdownCell<RevokeSingle>>(parameters);
-    });
-    return workload;
 }
 
 }  // namespace page_map_lab::bench

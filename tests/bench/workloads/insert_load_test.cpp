@@ -6,6 +6,7 @@
 #include "bench/workloads/load.hpp"
 #include "tests/bench/launch_in_child.hpp"
 #include "tests/bench/memory_read_back.hpp"
+#include "variants/catalog.hpp"
 
 namespace page_map_lab::bench {
 namespace {

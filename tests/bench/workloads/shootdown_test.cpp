@@ -14,22 +14,28 @@
 namespace page_map_lab::bench {
 namespace {
 
-template <class ShootdownPolicy>
-Launch shoot_down_with(std::vector<std::string> arguments = {}) {
+template <class Revoker>
+Launch shoot_down_by(std::vector<std::string> arguments) {
     WorkloadDescription workload = shootdown_question();
-    add_floor(workload, "floor:tested", [](const Parameters& parameters) {
-        using Revoker = RevokeByPolicy<WithShootdown<ShootdownPolicy>>;
-        return std::make_unique<ShootdownCell<Revoker>>(parameters);
-    });
+    add_floor(workload, "floor:tested",
+              [](const Parameters& parameters) { return std::make_unique<ShootdownCell<Revoker>>(parameters); });
     arguments.insert(arguments.end(), {"--floors", "--pages=1,40", "--repetitions=2", "--min-time-ms=1"});
     return launch(workload, arguments);
 }
+template <class ShootdownPolicy>
+Launch shoot_down_with(std::vector<std::string> arguments) {
+    return shoot_down_by<RevokeByPolicy<WithShootdown<ShootdownPolicy>>>(std::move(arguments));
+}
 
 TEST(ShootdownCheck, PassesEveryPolicyAndFloorInEveryShape) {
-    const Launch launched =
-        launch(shootdown_workload(), {"--floors", "--pages=1,40", "--threads=1", "--set=victims_touch=outside,inside",
-                                      "--repetitions=2", "--min-time-ms=1"});
-    EXPECT_EQ(launched.exit, 0) << launched.errors;
+    const auto pass = []<class Revoker>() {
+        const Launch launched = shoot_down_by<Revoker>({"--threads=1", "--set=victims_touch=outside,inside"});
+        EXPECT_EQ(launched.exit, 0) << launched.errors;
+    };
+    variants_felt<FeltAxes{.shootdown = true, .mechanism = true}>::for_each(
+        [&]<class Variant>() { pass.template operator()<RevokeByPolicy<Variant>>(); });
+    pass.template operator()<RevokeRanged>();
+    pass.template operator()<RevokeSingle>();
 }
 
 TEST(ShootdownCheck, PassesWithAVictimThatTouchesOutsideOrInside) {
@@ -93,12 +99,6 @@ TEST(ShootdownWorkload, CountsALateStartInAnOpenLoop) {
     EXPECT_LE(closed_sum, closed_duration);
     const auto [open_sum, open_duration] = time_flushes(1);
     EXPECT_GT(open_sum, open_duration);
-}
-
-TEST(ShootdownWorkload, FeelsTheShootdownAxisAlone) {
-    const WorkloadDescription workload = shootdown_workload();
-    EXPECT_THAT(workload.axes, testing::ElementsAre("shootdown"));
-    EXPECT_EQ(workload.subjects.size(), Shootdowns::size + 2);
 }
 
 TEST(ShootdownWorkload, VariesOptionsOneAtATimeAtTheRealSize) {
