@@ -61,7 +61,7 @@ def test_every_unit_test_is_run_by_a_part() -> None:
     calls = [line for line in calls if re.match(r"unit_tests \S", line)]
     run = subprocess.run(["bash", "-c", f"echo {' '.join(calls)}"], capture_output=True, text=True, check=True).stdout.split()
     assert len(calls) == 3
-    assert built | {"bench_harness_threads"} == set(run) - {"unit_tests", "dev", "asan-ubsan", "tsan"}
+    assert built | {"bench_harness_threads", "bench"} == set(run) - {"unit_tests", "dev", "asan-ubsan", "tsan"}
 
 
 def test_continuous_integration_runs_the_tests_and_nothing_else() -> None:
