@@ -24,7 +24,8 @@ unit_tests() {
     targets=("${targets[@]/#/test_}")
     build_preset "$1" "${targets[@]}"
     echo "== $1: testing"
-    without_randomness ctest --test-dir "build/$1" -R "^($(IFS='|' && echo "${targets[*]}"))_[0-9]\$" --parallel "$(nproc)" \
+    # One more than there are processors: most wait for threads and processes of theirs part of the time.
+    without_randomness ctest --test-dir "build/$1" -R "^($(IFS='|' && echo "${targets[*]}"))_[0-9]\$" --parallel "$(($(nproc) + 1))" \
         --output-on-failure --no-tests=error --progress | grep -v -E '^ *[0-9]+/[0-9]+ Test.* Passed|^ +Start |^$'
 }
 

@@ -19,6 +19,6 @@ sweep() { # preset, and which scenarios
 }
 
 sweep asan-ubsan ""
-sweep dev "" # there nodes come from jemalloc, and not from malloc
+sweep dev "layout|placed" # there nodes come from jemalloc, and not from malloc
 /usr/bin/python3 tests/failures/call_sites.py "${swept[@]}"
 exit $code

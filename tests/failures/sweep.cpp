@@ -1,8 +1,8 @@
 // The failure sweep: which calls the scenarios make, and then each of them made to fail, in a process of its own.
 //
-// `test_failures [--minutes N] [--sites FILE] [--scenarios TEXT]`: runs the scenarios whose name holds TEXT, writes the
-// sites it met to FILE, for call_sites.py, and what it found to standard output. Without minutes each site fails at its
-// first call in each of its ways; what is no allocation fails once more, with no memory left afterwards; with minutes, also
+// `test_failures [--minutes N] [--sites FILE] [--scenarios PATTERN]`: runs the scenarios in whose name the pattern is found,
+// writes the sites it met to FILE, for call_sites.py, and what it found to standard output. Without minutes each site fails at
+// its first call in each of its ways; what is no allocation fails once more, with no memory left afterwards; with minutes, also
 // at later calls, as long as there is time. Exit 0 where every site failed at its first call and nothing broke.
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +17,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <regex>
 #include <set>
 #include <string>
 #include <thread>
@@ -282,7 +283,7 @@ int sweep(unsigned minutes, const std::string& chosen, std::FILE* sites_file) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(minutes);
     Sweep sweep(end);
     std::vector<Scenario> all = scenarios();
-    std::erase_if(all, [&](const Scenario& scenario) { return scenario.name.find(chosen) == std::string::npos; });
+    std::erase_if(all, [&](const Scenario& scenario) { return !std::regex_search(scenario.name, std::regex(chosen)); });
     std::vector<std::vector<Site>> recorded;
     std::set<std::uint64_t> met;  // a site that several scenarios meet fails in the first of them
     for (Scenario& scenario : all) {
