@@ -8,6 +8,7 @@
 #include <hwloc.h>
 
 #include "impl/core/page_index.hpp"
+#include "impl/platform/bitmap.hpp"
 
 namespace page_map_lab::bench {
 
@@ -19,19 +20,15 @@ MemoryScope::MemoryScope(const Topology& topology, const MemoryPolicy& policy, u
     }
     const bool local = policy.kind() == MemoryPolicy::Kind::local;
     const auto asked = local ? std::vector<unsigned>{home_node} : policy.asked_nodes(topology);
-    hwloc_nodeset_t set = hwloc_bitmap_alloc();
-    if (set == nullptr) {
+    const Bitmap set = make_bitmap(asked);
+    if (!set) {
         throw std::bad_alloc();
-    }
-    for (const unsigned node : asked) {
-        hwloc_bitmap_set(set, node);
     }
     const bool interleave = policy.kind() == MemoryPolicy::Kind::interleave;
     const int failed =
-        hwloc_set_membind(topology.native(), set, interleave ? HWLOC_MEMBIND_INTERLEAVE : HWLOC_MEMBIND_BIND,
+        hwloc_set_membind(topology.native(), set.get(), interleave ? HWLOC_MEMBIND_INTERLEAVE : HWLOC_MEMBIND_BIND,
                           HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET);
     const int reason = errno;
-    hwloc_bitmap_free(set);
     if (failed != 0) {
         throw std::runtime_error(Error{ErrorCode::system, reason,
                                        "--memory " + policy.text() + " is refused by the system: use --memory local"}

@@ -13,25 +13,13 @@
 #include <hwloc.h>
 
 #include "impl/core/page_index.hpp"
+#include "impl/platform/bitmap.hpp"
 
 namespace page_map_lab {
 
 namespace {
 
 constexpr std::string_view node_prefix = "node:";
-
-using Bitmap = std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)>;
-
-/// Empty where there is no memory for it.
-Bitmap make_bitmap(const std::vector<unsigned>& members = {}) {
-    Bitmap bitmap(hwloc_bitmap_alloc(), &hwloc_bitmap_free);
-    for (const unsigned member : members) {
-        if (!bitmap || hwloc_bitmap_set(bitmap.get(), member) != 0) {
-            return {nullptr, &hwloc_bitmap_free};
-        }
-    }
-    return bitmap;
-}
 
 std::string joined(const std::vector<unsigned>& numbers) {
     std::string line;

@@ -10,6 +10,8 @@
 
 #include <hwloc.h>
 
+#include "impl/platform/bitmap.hpp"
+
 namespace page_map_lab {
 
 namespace {
@@ -211,8 +213,8 @@ PinOutcome pin_this_thread(const Topology& topology, unsigned os_cpu) {
         outcome.why = "this system lets no thread be bound";
         return outcome;
     }
-    const std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)> set(hwloc_bitmap_alloc(), &hwloc_bitmap_free);
-    if (!set || hwloc_bitmap_only(set.get(), os_cpu) != 0) {
+    const Bitmap set = make_bitmap({os_cpu});
+    if (!set) {
         outcome.why = "no memory to bind a thread with: free some";
         return outcome;
     }

@@ -7,15 +7,11 @@
 
 #include <hwloc.h>
 
+#include "impl/platform/bitmap.hpp"
+
 namespace page_map_lab {
 
 namespace {
-
-using Bitmap = std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)>;
-
-Bitmap make_bitmap() {
-    return Bitmap(hwloc_bitmap_alloc(), &hwloc_bitmap_free);
-}
 
 std::shared_ptr<hwloc_topology> make_native() {
     hwloc_topology_t native = nullptr;
