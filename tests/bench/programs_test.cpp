@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/bench/launch_in_child.hpp"
+#include "variants/catalog.hpp"
 
 namespace page_map_lab::bench {
 namespace {
@@ -60,7 +61,16 @@ protected:
 
 TEST_P(Program, FeelsTheAxesOfItsWorkload) {
     ASSERT_TRUE(axes_felt.contains(name())) << name() << " is new: say above which axes it feels";
-    EXPECT_EQ(description()["axes"].get<Axes>(), axes_felt.at(name()));
+    const Json described = description();
+    EXPECT_EQ(described["axes"].get<Axes>(), axes_felt.at(name()));
+    const std::map<std::string, std::size_t> policies = {
+        {"layout", Layouts::size}, {"read", ReadPaths::size}, {"shootdown", Shootdowns::size}, {"frames", 2}};
+    std::size_t variants = 1;
+    for (const std::string& axis : axes_felt.at(name())) {
+        variants *= policies.at(axis);
+    }
+    EXPECT_EQ(described["variants"].size(), variants);
+    EXPECT_EQ(described["floors"].empty(), name() == "bench_mixed" || name() == "bench_replay");
 }
 
 TEST_P(Program, MeasuresEachOfItsSubjects) {
