@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string_view>
 
 #include "impl/core/error.hpp"
@@ -24,9 +25,15 @@ struct ShootdownProbe {
     bool interrupts_nobody() const noexcept { return interrupts * 4 < revocations; }
 };
 
-/// Revokes and grants one page of anonymous memory some thirty times, beside a thread that spins on another processor, and
-/// counts what arrives there in /proc/interrupts. Errors: unavailable, where there is one processor, no such row, or the
-/// thread was not seen to run. Cost: some milliseconds, at most 200; before anything is measured.
+/// The one of several attempts that brought the fewest interrupts: what other processes send only adds to them, so that the
+/// quietest is nearest to the truth. Asks `attempt` until one interrupts nobody, one fails, or `most` (at least 1) were made.
+/// Errors: the first attempt's; a later one's is dropped, for there is an answer.
+Result<ShootdownProbe> quietest(unsigned most, const std::function<Result<ShootdownProbe>()>& attempt);
+
+/// Revokes and grants one page of memory some thirty times, beside a thread that spins on another processor, and counts what
+/// arrives there in /proc/interrupts; the quietest of a few times. Errors: unavailable, where there is one processor, no such
+/// row, or the thread was not seen to run; no_memory and system, of the calls that set it up. Cost: some milliseconds, at
+/// most a second where others want the processors; before anything is measured.
 Result<ShootdownProbe> probe_shootdowns(const Topology& topology);
 
 /// A mechanism that no processor or kernel tells of: it is what the probe found.

@@ -1,5 +1,9 @@
 #include "impl/platform/shootdown_probe.hpp"
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -38,6 +42,50 @@ TEST(ShootdownProbe, OneThatNeedsNoInterruptsIsNotContradicted) {
         EXPECT_EQ(seen.value, believed);
         EXPECT_EQ(seen.why, "why");
     }
+}
+
+/// What `quietest` makes of attempts that bring so many interrupts each, and how many it asked for; no number: one that fails.
+struct Asked {
+    Result<ShootdownProbe> probe;
+    std::size_t attempts = 0;
+};
+
+Asked ask(const std::vector<std::optional<std::uint64_t>>& interrupts_of_attempts) {
+    Asked asked;
+    asked.probe = quietest(static_cast<unsigned>(interrupts_of_attempts.size()), [&]() -> Result<ShootdownProbe> {
+        const auto interrupts_seen = interrupts_of_attempts.at(asked.attempts++);
+        if (!interrupts_seen) {
+            return fail(ErrorCode::unavailable, "attempt " + std::to_string(asked.attempts) + " found no processor");
+        }
+        return ShootdownProbe{.revocations = 32, .interrupts = *interrupts_seen};
+    });
+    return asked;
+}
+
+TEST(ShootdownProbe, WhatANeighbourSendsIsNotTakenForAShootdown) {
+    const Asked asked = ask({40, 1, 40});
+    ASSERT_TRUE(asked.probe);
+    EXPECT_TRUE(asked.probe->interrupts_nobody());
+    EXPECT_EQ(asked.attempts, 2u) << "an attempt that interrupts nobody answers the question";
+}
+
+TEST(ShootdownProbe, WhereEveryAttemptInterruptsTheFewestAreSaid) {
+    const Asked asked = ask({50, 33, 41});
+    ASSERT_TRUE(asked.probe);
+    EXPECT_EQ(asked.probe->interrupts, 33u);
+    EXPECT_EQ(asked.attempts, 3u);
+}
+
+TEST(ShootdownProbe, AnAttemptThatFailsEndsTheAskingAndLosesNoAnswer) {
+    const Asked later = ask({40, std::nullopt, 0});
+    ASSERT_TRUE(later.probe);
+    EXPECT_EQ(later.probe->interrupts, 40u);
+    EXPECT_EQ(later.attempts, 2u);
+
+    const Asked first = ask({std::nullopt, 0});
+    ASSERT_FALSE(first.probe);
+    EXPECT_EQ(first.probe.error().text(), "attempt 1 found no processor");
+    EXPECT_EQ(first.attempts, 1u);
 }
 
 TEST(ShootdownProbe, ThisMachineAnswersOrSaysWhyNot) {
