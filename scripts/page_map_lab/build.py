@@ -55,9 +55,9 @@ def preset_of(folder: Path) -> str | None:
 
 
 def first_error(log: str) -> str:
-    """The first line of a build log that says what went wrong."""
+    """The first line of a build log that says what went wrong, as compilers, CMake and Ninja begin one; without any, the last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return next((line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)), lines[-1] if lines else "")
+    return next((line for line in lines if re.search(r"\berror(:| at )", line, re.IGNORECASE)), lines[-1] if lines else "")
 
 
 def ensure_built(quiet: bool = False) -> Path:
