@@ -23,6 +23,7 @@ SLOWER_COLOUR = "#d55e00"
 MOST_ROWS = 40
 MOST_COUNTERS = 5
 MOST_COUNTER_ROWS = 14
+MOST_TICKS = 5  # an axis is as wide as so many numbers with room between them
 
 
 def ratios(host: str, workload: WorkloadReport) -> Picture | None:
@@ -194,7 +195,7 @@ def _ratio_axis(axis: Axes, rows: Sequence[Row], base: str | None) -> None:
     # Room for the number beside the outermost points, as a share of the width.
     reach = math.log(high / low) + 0.05
     axis.set_xlim(low * math.exp(-0.24 * reach if low < 1 else -0.04 * reach), high * math.exp(0.22 * reach if high > 1 else 0.04 * reach))
-    ticks = _ratio_ticks(low, high)
+    ticks = ratio_ticks(low, high)
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     axis.xaxis.set_minor_locator(NullLocator())
@@ -209,14 +210,17 @@ def _row_height(rows: int) -> float:
     return 0.29 if rows <= 16 else 0.22
 
 
-def _ratio_ticks(low: float, high: float) -> list[float]:
-    if high / low < 2.5:
-        if high / low < 1.12:
-            return [round(0.02 * i, 2) for i in range(1, 100) if low * 0.97 <= 0.02 * i <= high * 1.05]
-        step = 0.05 if high - low < 0.35 else 0.1 if high - low < 0.8 else 0.25
-        return [round(step * i, 2) for i in range(1, 200) if low * 0.97 <= step * i <= high * 1.05]
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    digits = (1, 2, 5) if high / low < 60 else (1,)
+def ratio_ticks(low: float, high: float) -> list[float]:
+    """Round ratios from about `low` to about `high`: the finest whose numbers do not run into each other on the logarithmic axis."""
+    left, right = low * 0.97, high * 1.05
+    room = math.log(right / left) / MOST_TICKS
+    for step in (0.02, 0.05, 0.1, 0.25):
+        last = math.floor(right / step)  # its gap to the one before it is the narrowest
+        if last > 1 and math.log(last / (last - 1)) >= room:
+            return [round(step * number, 2) for number in range(math.ceil(left / step), last + 1)]
+    digits = (1, 2, 5) if math.log(2) >= room else (1,)
+    apart = max(1, math.ceil(room / math.log(10)))
+    powers = [power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1) if power % apart == 0]
     return [round(digit * 10.0**power, 6) for power in powers for digit in digits if low * 0.8 <= digit * 10.0**power <= high * 1.3]
 
 

@@ -80,16 +80,20 @@ class Request:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a launch measures each cell, and how many cells one launch may hold."""
+    """How long a launch measures each cell, how many cells one launch may hold, and whether the base is measured beside each.
+
+    With one repetition a cell, the luck of the base's own would be in every ratio of the launch.
+    """
 
     repetitions: int
     min_time_ms: int
     most_cells: int
+    base_beside: bool = False
 
 
 # Sized so that the quick matrix ends within ten minutes on two cores; full is for people who can wait.
 EFFORTS = {
-    ("quick", COVERAGE): Effort(1, 5, 1000),
+    ("quick", COVERAGE): Effort(1, 5, 1000, base_beside=True),
     ("quick", INTERVAL): Effort(4, 5, 1000),
     ("full", COVERAGE): Effort(3, 100, 400),
     ("full", INTERVAL): Effort(5, 100, 400),
@@ -236,6 +240,8 @@ def launch_arguments(workload: Workload, request: Request, variants: list[str], 
     repetitions = request.repetitions or effort.repetitions
     minimum = effort.min_time_ms if request.min_time_ms is None else request.min_time_ms
     arguments += ["--repetitions", str(repetitions), "--min-time-ms", str(minimum)]
+    if effort.base_beside and (base := workload.base()):
+        arguments += ["--beside", base]
     return [*arguments, "--heap-padding", str(heap_padding_bytes(seed)), "--seed", str(seed)]
 
 

@@ -8,6 +8,7 @@ import pytest
 from page_map_lab.latencies import percentile
 from page_map_lab.pictures import Picture, chosen_variants, finish, new_figure, styles_for
 from page_map_lab.pictures_curves import duration, exceedance
+from page_map_lab.pictures_ratios import ratio_ticks
 from page_map_lab.report_model import short_label
 
 HISTOGRAM = {"count": 1000, "buckets": [[1, 10, 900], [10, 100, 90], [100, 1000, 9], [1000, 10000, 1]]}
@@ -35,6 +36,16 @@ def test_a_label_is_what_sets_a_variant_apart_from_the_base() -> None:
     assert short_label("layout:flat/read:spinlock", base) == "layout:flat read:spinlock"
     assert short_label("floor:array", base) == "floor:array"
     assert short_label("layout:flat/read:spinlock", None) == "layout:flat/read:spinlock"
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.576, 1.38), (0.946, 1.066), (0.99, 1.01), (1.0, 1.0), (0.89, 10.9), (0.115, 12.9), (0.3, 80), (0.01, 1.1), (1e-4, 1e6)]
+)  # fmt: skip
+def test_the_numbers_below_an_axis_of_ratios_do_not_run_into_each_other(low: float, high: float) -> None:
+    ticks = np.log(ratio_ticks(low, high))
+    width = np.log(high * 1.05 / (low * 0.97))
+    assert len(ticks) >= 2 and 0.0 in ticks
+    assert np.all(np.diff(ticks) >= width / 5)
 
 
 def test_no_two_of_the_first_variants_look_alike() -> None:

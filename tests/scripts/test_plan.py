@@ -26,6 +26,16 @@ def test_every_variant_of_every_workload_is_covered_once(workloads: list[binarie
         assert sorted(covered) == sorted([*workload.variants, *workload.floors])
 
 
+def test_the_base_is_measured_beside_what_has_a_single_repetition(workloads: list[binaries.Workload]) -> None:
+    bases = {workload.name: workload.base() for workload in workloads}
+    for launch in make_launches(Request(seed=1), workloads):
+        at = launch.arguments.index("--repetitions")
+        single = launch.arguments[at + 1] == "1"
+        assert single == (launch.kind == COVERAGE)
+        assert launch.arguments.count("--beside") == single
+        assert not single or launch.arguments[launch.arguments.index("--beside") + 1] == bases[launch.workload]
+
+
 def test_the_base_its_steps_and_the_floors_get_eight_launches(workloads: list[binaries.Workload]) -> None:
     launches = [launch for launch in make_launches(Request(seed=1), workloads) if launch.kind == INTERVAL]
     for workload in workloads:
