@@ -142,8 +142,8 @@ def cost_by_pages(host: str, workload: WorkloadReport) -> Picture | None:
         ceiling = flush_ceiling(panel)
         axis.axvline(ceiling, color=MUTED, linewidth=1.2, linestyle=":")
         axis.annotate(
-            f"{ceiling} pages: above, the\nkernel flushes everything", (ceiling, 0.98),
-            xycoords=("data", "axes fraction"), xytext=(5, 0), textcoords="offset points", va="top", fontsize=8, color=INK,
+            f"{ceiling} pages: above, the\nkernel flushes everything", (ceiling, 0.02),
+            xycoords=("data", "axes fraction"), xytext=(-5, 0), textcoords="offset points", va="bottom", ha="right", fontsize=8, color=INK,
         )  # fmt: skip
         panel_title(axis, title)
         axis.set_xlabel("pages revoked together")
