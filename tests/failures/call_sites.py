@@ -27,7 +27,7 @@ LEFT_ALONE = {
     "cannot fail as they are called": (
         "_exit abort raise clock_gettime getenv getpid getppid getrusage uname sysconf ffs isalnum isspace tolower lround "
         "memchr memcmp memcpy memmove memset strcmp strerror strlen strtoll snprintf fprintf nanosleep sched_yield "
-        "pthread_mutex_lock pthread_mutex_unlock pthread_self pthread_sigmask sigaddset "
+        "pthread_mutex_lock pthread_mutex_unlock pthread_once pthread_self pthread_sigmask sigaddset "
         "sigemptyset nallocx sdallocx free pfm_get_version pfm_strerror"
     ),
     "give nothing back that could be looked at": "urcu_* compat_futex_* hwloc_bitmap_free hwloc_distances_release hwloc_topology_destroy",
