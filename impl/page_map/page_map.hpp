@@ -209,8 +209,8 @@ public:
     /// Errors: bad_range; a failed revocation, after which every page is still in the map.
     Result<RemovalOutcome> remove_contig(PageRange range, PhaseObserver* observer = nullptr);
 
-    /// Truncates: drops the pages of `range` that nobody holds, whatever they hold, and zeroes those in use. Shorten the
-    /// store first, or a later load reads the old bytes. Errors: busy where another removal runs; a failed revocation.
+    /// Truncates: drops the pages of `range` that nobody holds, whatever they hold, and zeroes those in use, word by word.
+    /// Shorten the store first, or a later load reads the old bytes. Errors: busy where another removal runs; a failed revocation.
     Result<RemovalOutcome> remove_or_zero(PageRange range);
 
     /// Drops every page that is unmapped and unreferenced; writes dirty ones first. Errors: busy.

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <limits>
 #include <stdexcept>
@@ -58,7 +58,15 @@ ObjectMemory::~ObjectMemory() {
     ::close(file_);
 }
 
-void ObjectMemory::fill(PageIndex page, std::byte value) noexcept { std::ranges::fill(bytes({page, 1}), value); }
+void ObjectMemory::fill(PageIndex page, std::byte value) noexcept {
+    const std::uint64_t word = std::to_integer<std::uint64_t>(value) * 0x0101'0101'0101'0101;
+    const std::span<std::byte> all = bytes({page, 1});
+    const std::span<std::uint64_t> words(reinterpret_cast<std::uint64_t*>(all.data()), all.size() / sizeof(word));
+    for (std::uint64_t& each : words) {
+        // relaxed: who uses the page meanwhile sees the old word or the new one; the page's lock orders the rest.
+        std::atomic_ref(each).store(word, std::memory_order_relaxed);
+    }
+}
 
 Status ObjectMemory::give_back(PageRange pages) noexcept {
     while (::fallocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(pages.first * page_size),

@@ -37,7 +37,8 @@ public:
         return {kernel_side_ + pages.first * page_size, pages.count * page_size};
     }
 
-    /// Sets every byte of a page, through the kernel-side mapping.
+    /// Sets every byte of a page, through the kernel-side mapping: word by word, so that who uses the page meanwhile never
+    /// sees a part of an aligned word changed.
     void fill(PageIndex page, std::byte value) noexcept;
 
     /// Returns the memory of `pages` to the system: holes again, in every shared mapping. Errors: system.
