@@ -151,8 +151,9 @@ def test_a_session_of_real_removals_has_every_view_or_says_why_not(tmp_path: Pat
     finished = lab(folder, "profile", *TWO, "--pages", "64", "--repetitions", "3", "--out", str(session))
     require_every_view(finished, session, {"mark", "revoke", "flush", "collect", "free"}, {"removal", "mark", "flush"})
     flames = {name: frames_in(session / f"layout-radix+read-rcu_qsbr+shootdown-{name}" / "flame.svg") for name in ("per_page", "batched")}
-    for found in flames.values():
-        assert any("mprotect" in frame for frame in found)
+    assert all(any("remove_contig" in frame for frame in found) for found in flames.values())
+    # A batched removal is in the call for so short a time that some fifty samples may miss it.
+    assert any("mprotect" in frame for frame in flames["per_page"])
     record = json.loads((session / "record.json").read_text())
     assert record["build"]["preset"] == "bench" and all(cell["check"]["passed"] for cell in record["cells"])
 
